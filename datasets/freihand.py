@@ -1,0 +1,219 @@
+"""FreiHAND (Zimmermann et al. 2019), v2 layout, with everything checked before the first sample is read."""
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+import cv2
+import numpy as np
+import trimesh
+from torch.utils.data import Dataset
+
+from datasets.augmentation import AugmentationSettings, HandSample, augment
+from datasets.geometry import (
+    EVALUATION_HALF_PX,
+    crop_image,
+    crop_intrinsics,
+    project,
+    to_network_input,
+)
+from datasets.heatmaps import landmark_heatmaps
+from utils.errors import InputError
+from utils.files import read_json
+
+VERSIONS = ("gs", "hom", "sample", "auto")  # backgrounds of the training images: index + k * number of annotations
+MASK_THRESHOLD = 240
+MESH_SCALE_M = 0.2  # the network predicts the mesh in units of this
+HEATMAP_DOWNSCALE = 2
+
+
+class FreiHANDTraining(Dataset):
+    """Augmented training samples. A sample is asked for by (epoch, index), which with `seed` fixes its augmentation.
+
+    Args:
+        root: folder with `training/rgb`, `training/mask`, `training_K.json`, `training_xyz.json` and either
+            `training_verts.json` or `training/mesh/%08d.ply`.
+        num_vertices: vertices of the template.
+        size: side of a sample in pixels.
+        augmentation, mean, std, seed: see `AugmentationSettings` and `to_network_input`.
+
+    Raises:
+        InputError: a file is missing, damaged or does not fit the others; the message names it.
+    """
+
+    def __init__(
+        self,
+        root: str | Path,
+        num_vertices: int,
+        size: int,
+        augmentation: AugmentationSettings,
+        mean: float = 0.5,
+        std: float = 0.5,
+        seed: int = 0,
+    ) -> None:
+        self.root = Path(root)
+        self.size, self.mean, self.std, self.seed = size, mean, std, seed
+        self.augmentation = augmentation
+        self.K = read_rows(self.root / "training_K.json", (3, 3))
+        self.xyz = read_rows(self.root / "training_xyz.json", (21, 3))
+        self.num_vertices = num_vertices
+        vertices_file = self.root / "training_verts.json"
+        self.vertices = None
+        if vertices_file.is_file():
+            self.vertices = read_rows(vertices_file, (num_vertices, 3), np.float32)
+        elif not (self.root / "training/mesh").is_dir():
+            raise InputError(f"{vertices_file}: no such file, and no {self.root / 'training/mesh'} with meshes either")
+        counted = {"training_K.json": self.K, "training_xyz.json": self.xyz, "training_verts.json": self.vertices}
+        check_equal_lengths(self.root, {name: rows for name, rows in counted.items() if rows is not None})
+
+        annotations = len(self.K)
+        images = count_numbered(self.root / "training/rgb", "jpg")
+        if images % annotations or not 1 <= images // annotations <= len(VERSIONS):
+            raise InputError(
+                f"{self.root / 'training/rgb'}: {images} images for {annotations} annotations; expected one to four "
+                f"versions ({', '.join(VERSIONS)}) of each, numbered index + k * {annotations}"
+            )
+        self.num_images = images
+        require_numbered(self.root / "training/mask", "jpg", annotations)
+        if self.vertices is None:
+            require_numbered(self.root / "training/mesh", "ply", annotations)
+
+    def __len__(self) -> int:
+        return self.num_images
+
+    def read(self, index: int) -> HandSample:
+        """Image `index` with its annotation, as stored. Raises InputError if a file cannot be read."""
+        row = index % len(self.K)
+        image = read_image(self.root / "training/rgb" / f"{index:08d}.jpg")
+        mask = read_image(self.root / "training/mask" / f"{row:08d}.jpg", cv2.IMREAD_GRAYSCALE)
+        if mask.shape != image.shape[:2] or mask.shape[0] != mask.shape[1]:
+            raise InputError(
+                f"{self.root}: image {index:08d} is {image.shape[1]} x {image.shape[0]} and its mask "
+                f"{mask.shape[1]} x {mask.shape[0]} px; expected equal squares"
+            )
+        vertices = self._read_mesh(row) if self.vertices is None else self.vertices[row].astype(np.float64)
+        return HandSample(
+            image=image,
+            mask=np.where(mask > MASK_THRESHOLD, np.uint8(255), np.uint8(0)),
+            landmarks_px=project(self.xyz[row], self.K[row]),
+            vertices_m=vertices - self.xyz[row, 0],
+            K=self.K[row],
+        )
+
+    def _read_mesh(self, row: int) -> np.ndarray:
+        path = self.root / "training/mesh" / f"{row:08d}.ply"
+        try:
+            vertices = np.asarray(trimesh.load(path, process=False, maintain_order=True, force="mesh").vertices)
+        except Exception as error:  # readers raise whatever the damage provokes
+            raise InputError(f"{path}: cannot be read as a mesh ({error})") from error
+        if vertices.shape != (self.num_vertices, 3):
+            raise InputError(f"{path}: {len(vertices)} vertices, expected {self.num_vertices} as in the template")
+        return vertices
+
+    def __getitem__(self, key: tuple[int, int]) -> dict[str, np.ndarray]:
+        """Sample (epoch, index): `image` (3, S, S), `mesh` (V, 3) in units of 0.2 m from the wrist, `heatmaps`
+        (21, S/2, S/2), `silhouette` (S/2, S/2) and `K` (3, 3), all float32."""
+        epoch, index = key
+        rng = np.random.default_rng((self.seed, epoch, index))
+        sample = augment(self.read(index), self.augmentation, self.size, rng)
+        half = (self.size // HEATMAP_DOWNSCALE,) * 2
+        return {
+            "image": to_network_input(sample.image, self.mean, self.std),
+            "mesh": (sample.vertices_m / MESH_SCALE_M).astype(np.float32),
+            "heatmaps": landmark_heatmaps(sample.landmarks_px, self.size, HEATMAP_DOWNSCALE),
+            "silhouette": cv2.resize(sample.mask, half).astype(np.float32) / 255,
+            "K": sample.K.astype(np.float32),
+        }
+
+
+class FreiHANDEvaluation(Dataset):
+    """The evaluation images under the fixed central crop, with the intrinsics of the crop.
+
+    Args:
+        root: folder with `evaluation/rgb` and `evaluation_K.json`.
+        size: side of a sample in pixels.
+
+    Raises:
+        InputError: as `FreiHANDTraining`.
+    """
+
+    def __init__(self, root: str | Path, size: int, mean: float = 0.5, std: float = 0.5) -> None:
+        self.root = Path(root)
+        self.size, self.mean, self.std = size, mean, std
+        self.K = read_rows(self.root / "evaluation_K.json", (3, 3))
+        require_numbered(self.root / "evaluation/rgb", "jpg", len(self.K))
+
+    def __len__(self) -> int:
+        return len(self.K)
+
+    def __getitem__(self, index: int) -> dict[str, np.ndarray]:
+        """`image` (3, S, S) float32 and `K` (3, 3) float64 of the crop."""
+        image = read_image(self.root / "evaluation/rgb" / f"{index:08d}.jpg")
+        center = np.array([image.shape[1], image.shape[0]]) / 2
+        box = (center, EVALUATION_HALF_PX, self.size)
+        return {
+            "image": to_network_input(crop_image(image, *box), self.mean, self.std),
+            "K": crop_intrinsics(self.K[index], *box),
+        }
+
+
+def read_rows(path: Path, shape: tuple[int, int], dtype: type = np.float64) -> np.ndarray:
+    """Read a JSON list of matrices of one shape: (N, *shape), N at least 1. Raises InputError."""
+    expected = f"a list of {shape[0]} x {shape[1]} matrices"
+    rows = read_json(path, expected)
+    try:
+        array = np.asarray(rows, dtype)
+    except (TypeError, ValueError):
+        array = np.empty(0)
+    if array.ndim != 3 or array.shape[1:] != shape or not len(array):
+        raise InputError(f"{path}: {_describe(rows, array)}; expected {expected}")
+    if not np.isfinite(array).all():
+        raise InputError(f"{path}: entry {int(np.argwhere(~np.isfinite(array))[0][0])} is not finite")
+    return array
+
+
+def _describe(rows: object, array: np.ndarray) -> str:
+    if array.ndim == 3 and len(array):
+        return f"holds {array.shape[1]} x {array.shape[2]} matrices"
+    return f"holds a ragged list of {len(rows)}" if isinstance(rows, list) and rows else "holds no list of matrices"
+
+
+def check_equal_lengths(root: Path, lists: dict[str, Sequence]) -> None:
+    """Raise InputError unless all lists are of one length."""
+    lengths = {name: len(rows) for name, rows in lists.items()}
+    if len(set(lengths.values())) > 1:
+        counts = ", ".join(f"{name} {length}" for name, length in lengths.items())
+        raise InputError(f"{root}: lists of different length ({counts}); they describe the same samples")
+
+
+def count_numbered(folder: Path, suffix: str) -> int:
+    """Number of files 00000000.suffix, 00000001.suffix, ... without a gap. Raises InputError."""
+    try:
+        names = {entry.name for entry in os.scandir(folder) if entry.name.endswith(f".{suffix}")}
+    except OSError as error:
+        raise InputError(f"{folder}: no such folder; see the data layout in README.md") from error
+    count = len(names)
+    missing = next((name for i in range(count) if (name := f"{i:08d}.{suffix}") not in names), None)
+    if missing is not None or not count:
+        raise InputError(f"{folder / (missing or f'00000000.{suffix}')}: no such file, of {count} in this folder")
+    return count
+
+
+def require_numbered(folder: Path, suffix: str, count: int) -> None:
+    """Raise InputError unless the folder holds at least the files 0 to count - 1."""
+    try:
+        names = {entry.name for entry in os.scandir(folder)}
+    except OSError as error:
+        raise InputError(f"{folder}: no such folder; see the data layout in README.md") from error
+    missing = next((name for i in range(count) if (name := f"{i:08d}.{suffix}") not in names), None)
+    if missing is not None:
+        raise InputError(f"{folder / missing}: no such file; expected {count} for the annotations in {folder.parent}")
+
+
+def read_image(path: Path, flags: int = cv2.IMREAD_COLOR_RGB) -> np.ndarray:
+    """Read an image as RGB (H, W, 3) or grey (H, W) uint8. Raises InputError."""
+    image = cv2.imread(str(path), flags) if path.is_file() else None
+    if image is None:
+        reason = "cannot be decoded as an image" if path.is_file() else "no such file"
+        raise InputError(f"{path}: {reason}")
+    return image

@@ -1,0 +1,83 @@
+"""A folder of images with their intrinsics."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from utils.errors import InputError
+from utils.files import read_json
+
+SUFFIXES = (".jpg", ".jpeg", ".png", ".webp")
+NAME_ENDING = "_img"  # of the released demo images; not part of the name
+RESULT_ENDING = "_plot"  # of our own results, never an input
+
+
+@dataclass(frozen=True)
+class ImageEntry:
+    """An image file and the name its results get."""
+
+    name: str
+    path: Path
+
+    def read(self) -> tuple[np.ndarray, np.ndarray]:
+        """RGB image (H, W, 3) uint8, upright, and intrinsics K (3, 3) in pixels. Raises InputError."""
+        K = read_intrinsics(self.path.parent, self.name)
+        try:
+            encoded = np.fromfile(self.path, np.uint8)
+            image = cv2.imdecode(encoded, cv2.IMREAD_COLOR_RGB) if len(encoded) else None
+        except (OSError, cv2.error) as error:
+            raise InputError(f"{self.path}: cannot be read as an image ({error})") from error
+        if image is None:
+            raise InputError(f"{self.path}: cannot be decoded as an image")
+        return image, K
+
+
+def list_images(folder: str | Path) -> list[ImageEntry]:
+    """All images of a folder, by name.
+
+    Raises:
+        InputError: there is no such folder, it holds no image, or two images have the same name.
+    """
+    folder = Path(folder)
+    if not folder.is_dir():
+        raise InputError(f"--image_dir {folder}: no such folder")
+    entries: dict[str, ImageEntry] = {}
+    for path in sorted(folder.iterdir()):
+        if path.suffix.lower() not in SUFFIXES or path.stem.endswith(RESULT_ENDING) or path.name.startswith("."):
+            continue
+        name = path.stem.removesuffix(NAME_ENDING)
+        if name in entries:
+            raise InputError(f"{path} and {entries[name].path.name} have the same name {name}: rename one of them")
+        entries[name] = ImageEntry(name, path)
+    if not entries:
+        raise InputError(f"--image_dir {folder}: no image in it; expected {', '.join(SUFFIXES)}")
+    return list(entries.values())
+
+
+def read_intrinsics(folder: Path, name: str) -> np.ndarray:
+    """K (3, 3) from `NAME_K.npy` or `NAME_K.json`. Raises InputError."""
+    binary, text = folder / f"{name}_K.npy", folder / f"{name}_K.json"
+    if binary.is_file():
+        try:
+            content = np.load(binary, allow_pickle=False)
+        except (OSError, ValueError, EOFError) as error:
+            raise InputError(f"{binary}: cannot be read as an array ({error})") from error
+        source = binary
+    elif text.is_file():
+        content, source = read_json(text, "a 3 x 3 matrix"), text
+        if isinstance(content, dict):
+            content = content.get("K")
+    else:
+        raise InputError(f"{binary}: no such file, nor {text.name}; expected the camera's 3 x 3 intrinsics in pixels")
+    try:
+        K = np.asarray(content, np.float64)
+    except (TypeError, ValueError):
+        K = np.empty(0)
+    if K.shape != (3, 3):
+        shape = " x ".join(map(str, K.shape)) if K.size else "no matrix"
+        raise InputError(f"{source}: holds {shape}, expected 3 x 3")
+    if not np.isfinite(K).all() or K[0, 0] <= 0 or K[1, 1] <= 0 or not np.allclose(K[2], [0, 0, 1]):
+        raise InputError(f"{source}: expected [[fx, s, cx], [0, fy, cy], [0, 0, 1]] with fx, fy above 0, in pixels")
+    return K

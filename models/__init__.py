@@ -1,0 +1,7 @@
+"""The networks of the paper, and what turns their output into a hand in front of the camera."""
+
+from models.build import build_model
+from models.cmr import CMR, VARIANTS
+from models.encoder import BACKBONES
+
+__all__ = ["BACKBONES", "CMR", "VARIANTS", "build_model"]

@@ -1,0 +1,100 @@
+"""Checkpoints: the released ones, bare or wrapped, and this project's own, which say what they are."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from models.build import build_model
+from models.cmr import CMR, VARIANTS
+from utils.errors import InputError
+from utils.template import Template
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A checkpoint file.
+
+    Attributes:
+        path: where it was read from.
+        weights: the network's state dict.
+        name, backbone, attention, out_channels: the network, read off the keys and shapes of the weights.
+        num_vertices: vertices of the coarsest level of its template.
+        training: everything else in the file (epoch, optimiser, options, ...); empty for a bare state dict.
+    """
+
+    path: Path
+    weights: Mapping[str, Tensor]
+    name: str
+    backbone: str
+    attention: bool
+    out_channels: tuple[int, ...]
+    training: Mapping[str, Any] = field(default_factory=dict)
+
+    def option(self, name: str, default: Any) -> Any:
+        """A stored option of the run that wrote this file, else the default."""
+        return self.training.get("options", {}).get(name, default)
+
+
+def read_checkpoint(path: str | Path) -> Checkpoint:
+    """Read a checkpoint without running any code in it.
+
+    Raises:
+        InputError: the file is missing, damaged, or not of one of this project's networks.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise InputError(f"{path}: no such checkpoint; train one, or name a file with --resume")
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # a damaged archive may raise almost anything
+        raise InputError(f"{path}: cannot be read as a checkpoint ({type(error).__name__}: {error})") from error
+    training: Mapping[str, Any] = {}
+    weights = content
+    if isinstance(content, Mapping) and "model_state_dict" in content:
+        weights = content["model_state_dict"]
+        training = {key: value for key, value in content.items() if key != "model_state_dict"}
+    if not isinstance(weights, Mapping) or not all(isinstance(value, Tensor) for value in weights.values()):
+        raise InputError(f"{path}: expected a state dict, or a dict with model_state_dict")
+    return Checkpoint(path, weights, *_architecture(path, weights), training)
+
+
+def _architecture(path: Path, weights: Mapping[str, Tensor]) -> tuple[str, str, bool, tuple[int, ...]]:
+    for name, variant in VARIANTS.items():
+        stages = variant.stages
+        expected = {f"{stage.encoder}.layer1.0.conv1.weight" for stage in stages}
+        expected |= {f"{stage.head}.conv.weight" for stage in stages}
+        if expected <= weights.keys():
+            blocks = [key for key in weights if key.startswith("heads.") and key.endswith(".layer.weight")]
+            widths = tuple(len(weights[f"de_layers.{i}.conv1.layer.bias"]) for i in range(len(blocks), 0, -1))
+            backbone = "ResNet50" if f"{stages[0].encoder}.layer1.0.conv3.weight" in weights else "ResNet18"
+            return name, backbone, "attention.gamma" in weights, widths
+    raise InputError(f"{path}: its weights are of none of the networks {', '.join(VARIANTS)}")
+
+
+def model_from_checkpoint(checkpoint: Checkpoint, template: Template) -> CMR:
+    """Build the network of a checkpoint and load its weights, all of them.
+
+    Raises:
+        InputError: the weights do not fit the template, or were trained on another one.
+    """
+    digest = checkpoint.training.get("template_digest")
+    if digest is not None and digest != template.digest:
+        raise InputError(
+            f"{checkpoint.path}: was trained on another template than this one; name its template with --template"
+        )
+    model = build_model(
+        checkpoint.name, checkpoint.backbone, template, checkpoint.attention, out_channels=checkpoint.out_channels
+    )
+    try:
+        model.load_state_dict(checkpoint.weights, strict=True)
+    except RuntimeError as error:
+        raise InputError(
+            f"{checkpoint.path}: its weights do not fit this template and these spirals "
+            f"({'/'.join(map(str, template.num_vertices))} vertices); name the template it was trained on with "
+            f"--template. First difference: {str(error).splitlines()[1].strip()}"
+        ) from error
+    return model

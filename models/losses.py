@@ -1,0 +1,75 @@
+"""Training losses (paper section 3.4)."""
+
+from collections.abc import Mapping, Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+HEATMAP_WEIGHT = 10.0
+SILHOUETTE_WEIGHT = 0.5
+NORMAL_WEIGHT = 0.1
+EDGE_WEIGHT = 1.0
+
+# Output of the network -> name of its loss term.
+HEATMAP_TERMS = {"uv_pred": "uv_loss", "uv_prior": "uv_prior_loss", "uv_prior2": "uv_prior_loss2"}
+SILHOUETTE_TERMS = {"mask_pred": "mask_loss", "mask_prior": "mask_prior_loss"}
+
+
+def triangle_edges(vertices: Tensor, faces: Tensor) -> Tensor:
+    """Edge vectors (B, F, 3, 3) of every face: 0 to 1, 0 to 2, 1 to 2."""
+    corners = vertices[:, faces]  # (B, F, 3, 3)
+    return torch.stack(
+        [corners[:, :, 1] - corners[:, :, 0], corners[:, :, 2] - corners[:, :, 0], corners[:, :, 2] - corners[:, :, 1]],
+        dim=2,
+    )
+
+
+def normal_loss(prediction: Tensor, target: Tensor, faces: Tensor) -> Tensor:
+    """Mean |unit edge of the prediction . unit face normal of the target|; vertices (B, V, 3), faces (F, 3)."""
+    edges = F.normalize(triangle_edges(prediction, faces), dim=-1)
+    target_edges = triangle_edges(target, faces)
+    normals = F.normalize(torch.linalg.cross(target_edges[:, :, 0], target_edges[:, :, 1]), dim=-1)
+    return (edges * normals[:, :, None]).sum(-1).abs().mean()
+
+
+def edge_length_loss(prediction: Tensor, target: Tensor, faces: Tensor) -> Tensor:
+    """Mean |edge length of the prediction - of the target|; vertices (B, V, 3), faces (F, 3)."""
+    lengths = torch.linalg.vector_norm(triangle_edges(prediction, faces), dim=-1)
+    target_lengths = torch.linalg.vector_norm(triangle_edges(target, faces), dim=-1)
+    return (lengths - target_lengths).abs().mean()
+
+
+def cmr_loss(
+    output: Mapping[str, Tensor | list[Tensor]],
+    mesh_targets: Sequence[Tensor],
+    heatmaps: Tensor,
+    silhouette: Tensor,
+    faces: Tensor,
+) -> dict[str, Tensor]:
+    """All loss terms of a batch, in float32 whatever the precision of the network.
+
+    Args:
+        output: what `CMR.forward(..., as_logits=True)` returns.
+        mesh_targets: meshes (B, V_l, 3), finest first, same scale as `mesh_pred`; levels beyond its length are not
+            supervised.
+        heatmaps: (B, 21, H, W) in [0, 1].
+        silhouette: (B, H, W) in [0, 1].
+        faces: (F, 3) of the finest level.
+
+    Returns:
+        dict of scalars, each as it enters the sum; `l1_loss` is the finest level's, `loss` the sum with all levels.
+    """
+    meshes = [level.float() for level in output["mesh_pred"]]
+    levels = [F.l1_loss(mesh, target) for mesh, target in zip(meshes, mesh_targets, strict=False)]
+    terms = {"l1_loss": levels[0]}
+    for name, term in HEATMAP_TERMS.items():
+        if name in output:
+            terms[term] = HEATMAP_WEIGHT * F.binary_cross_entropy_with_logits(output[name].float(), heatmaps)
+    for name, term in SILHOUETTE_TERMS.items():
+        if name in output:
+            terms[term] = SILHOUETTE_WEIGHT * F.binary_cross_entropy_with_logits(output[name].float(), silhouette)
+    terms["normal_loss"] = NORMAL_WEIGHT * normal_loss(meshes[0], mesh_targets[0], faces)
+    terms["edge_loss"] = EDGE_WEIGHT * edge_length_loss(meshes[0], mesh_targets[0], faces)
+    terms["loss"] = sum(terms.values()) + sum(levels[1:])
+    return terms

@@ -1,0 +1,146 @@
+"""From an image and its intrinsics to a hand in camera space: network, registration, and nothing else."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from datasets.freihand import MESH_SCALE_M
+from datasets.geometry import crop_image, crop_intrinsics, to_network_input
+from models.checkpoint import model_from_checkpoint, read_checkpoint
+from models.cmr import CMR
+from models.registration import Registration, contour_extents, register
+from utils.errors import InputError
+from utils.silhouette import predicted_contour
+from utils.template import OPEN_HAND, SPIRAL_LENGTH, Template, load_template
+
+
+@dataclass(frozen=True)
+class Hands:
+    """What was found in a batch of B crops. Pixels are those of the network's input, metres those of its camera.
+
+    Attributes:
+        vertices_m: (B, V, 3) float64, camera space.
+        joints_m: (B, 21, 3) float64, camera space, FreiHAND order.
+        landmarks_px: (B, 21, 2) float32, arg-max of the heat maps.
+        confidence: (B, 21) float32, maxima of the heat maps.
+        silhouette: (B, S/2, S/2) float32 probabilities.
+        registration: translation, residual in pixels and success per hand.
+    """
+
+    vertices_m: np.ndarray
+    joints_m: np.ndarray
+    landmarks_px: np.ndarray
+    confidence: np.ndarray
+    silhouette: np.ndarray
+    registration: Registration
+
+
+class HandPredictor:
+    """A network ready to use.
+
+    Args:
+        model: in any mode, on any device; put into evaluation mode here.
+        template: the one it was built with.
+        size, mean, std: its input.
+    """
+
+    def __init__(self, model: CMR, template: Template, size: int = 224, mean: float = 0.5, std: float = 0.5) -> None:
+        self.model = model.eval()
+        self.template = template
+        self.size, self.mean, self.std = size, mean, std
+        self.device = next(model.parameters()).device
+        self.regressor = torch.from_numpy(template.joint_regressor).to(self.device)
+
+    def __call__(self, image: np.ndarray, K: np.ndarray) -> Hands:
+        """Find the hand that fills a square RGB image.
+
+        Args:
+            image: (H, W, 3) uint8; its central square is used.
+            K: (3, 3) intrinsics of the image, pixels.
+
+        Returns:
+            `Hands` with B = 1; pixels are those of `self.fit(image, K)`.
+        """
+        crop, crop_K = self.fit(image, K)
+        inputs = torch.from_numpy(to_network_input(crop, self.mean, self.std))
+        return self.predict(inputs[None], torch.from_numpy(crop_K)[None])
+
+    def fit(self, image: np.ndarray, K: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """The central square of an image at the network's size, with its intrinsics."""
+        height, width = image.shape[:2]
+        if (height, width) == (self.size, self.size):
+            return image, np.asarray(K, np.float64)
+        side = min(height, width)
+        box = ((np.array([width, height]) - 1) / 2, (side - 1) / 2, self.size)
+        return crop_image(image, *box), crop_intrinsics(K, *box)
+
+    @torch.inference_mode()
+    def predict(self, images: Tensor, K: Tensor) -> Hands:
+        """Predict a batch.
+
+        Args:
+            images: (B, 3, S, S) normalised.
+            K: (B, 3, 3) intrinsics of these crops.
+        """
+        images = images.to(self.device).contiguous(memory_format=torch.channels_last)
+        K = K.to(self.device, torch.float64)
+        output = self.model(images)
+        vertices = output["mesh_pred"][0].double() * MESH_SCALE_M
+        joints = self.regressor @ vertices
+        landmarks, confidence = heatmap_peaks(output["uv_pred"].float(), self.size)
+        silhouette = output["mask_pred"].float().cpu().numpy()
+        extents = silhouette_extents(silhouette, self.size).to(self.device)
+        registration = register(vertices, joints, landmarks, confidence, K, self.size, extents)
+        offset = registration.translation_m[:, None]
+        return Hands(
+            vertices_m=(vertices + offset).cpu().numpy(),
+            joints_m=(joints + offset).cpu().numpy(),
+            landmarks_px=landmarks.cpu().numpy(),
+            confidence=confidence.cpu().numpy(),
+            silhouette=silhouette,
+            registration=registration,
+        )
+
+
+def heatmap_peaks(heatmaps: Tensor, image_size: int) -> tuple[Tensor, Tensor]:
+    """Arg-max (B, J, 2), scaled to the image, and maximum (B, J) of heat maps (B, J, H, W)."""
+    height, width = heatmaps.shape[-2:]
+    confidence, index = heatmaps.flatten(2).max(dim=-1)
+    position = torch.stack([index % width * (image_size / width), index // width * (image_size / height)], dim=-1)
+    return position.to(heatmaps.dtype), confidence
+
+
+def silhouette_extents(silhouettes: np.ndarray, image_size: int) -> Tensor:
+    """Extents (B, 2, 12) of the largest contour of each predicted silhouette; NaN where there is none."""
+    extents = torch.full((len(silhouettes), 2, 12), torch.nan, dtype=torch.float64)
+    for row, probability in zip(extents, silhouettes, strict=True):
+        contour = predicted_contour(probability, image_size)
+        if contour is not None:
+            row.copy_(contour_extents(torch.from_numpy(contour[:, 0])))
+    return extents
+
+
+def load_predictor(
+    checkpoint: str | Path, template: str | Path | None = None, device: str | torch.device = "cpu"
+) -> HandPredictor:
+    """A predictor from a checkpoint file, released or own.
+
+    Args:
+        checkpoint: path of the file.
+        template: see `load_template`; None takes the one stored with the checkpoint, else the open hand.
+
+    Raises:
+        InputError: a file cannot be used.
+    """
+    read = read_checkpoint(checkpoint)
+    stored: Sequence[int] | int = read.option("seq_length", SPIRAL_LENGTH)
+    path = template if template is not None else read.option("template", OPEN_HAND)
+    loaded = load_template(path, stored, read.option("dilation", 1))
+    size, mean, std = (read.option(*pair) for pair in (("size", 224), ("img_mean", 0.5), ("img_std", 0.5)))
+    if not isinstance(size, int) or size % 32:
+        raise InputError(f"{checkpoint}: stores an input size of {size!r}; expected a multiple of 32")
+    return HandPredictor(model_from_checkpoint(read, loaded).to(device), loaded, size, mean, std)

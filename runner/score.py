@@ -1,0 +1,95 @@
+"""The score phase: an existing prediction, from any method, against the FreiHAND ground truth."""
+
+import io
+import json
+import zipfile
+from pathlib import Path
+
+import numpy as np
+
+from datasets.freihand import check_equal_lengths, read_rows
+from options import Options
+from runner.score_report import pck_figure, score_text, table_text
+from utils.errors import InputError
+from utils.files import atomic_write, read_json
+from utils.joints import NUM_JOINTS
+from utils.metrics import FreiHANDScore, score_predictions
+
+MAX_UNZIPPED_BYTES = 4 << 30  # 3,960 meshes are about 0.2 GB of text; guards against zip bombs
+EXPECTED = "[xyz, verts]: a list of 21 x 3 joints and a list of V x 3 vertices per sample, metres, camera space"
+
+
+def score(options: Options) -> FreiHANDScore:
+    """Score `--pred` against `--gt` and write the report to `--out_dir`."""
+    xyz, vertices = read_ground_truth(Path(options.gt))
+    predicted_xyz, predicted_vertices = read_prediction(Path(options.pred))
+    result = score_predictions(xyz, vertices, predicted_xyz, predicted_vertices)
+    write_report(result, options.results_dir)
+    return result
+
+
+def write_report(result: FreiHANDScore, folder: Path) -> None:
+    """Print the score and write `scores.txt`, `joint_errors.txt` and `pck.png`."""
+    text = score_text(result)
+    print(text, end="")
+    for name, value in result.camera_space_mm.items():
+        print(f"{name}: " + ("not comparable" if value is None else f"{value:.2f} mm"))
+    for name, content in (("scores.txt", text), ("joint_errors.txt", table_text(result))):
+        with atomic_write(folder / name, "w") as file:
+            file.write(content)
+    with atomic_write(folder / "pck.png") as file:
+        pck_figure(result).savefig(file, format="png", dpi=130)
+    print(f"report in {folder}")
+
+
+def has_ground_truth(root: Path) -> bool:
+    """Whether the evaluation annotations are there."""
+    return all((root / f"evaluation_{name}.json").is_file() for name in ("xyz", "verts"))
+
+
+def read_ground_truth(root: Path) -> tuple[np.ndarray, np.ndarray]:
+    """Joints (N, 21, 3) and vertices (N, V, 3) of the evaluation set. Raises InputError."""
+    xyz = read_rows(root / "evaluation_xyz.json", (NUM_JOINTS, 3))
+    path = root / "evaluation_verts.json"
+    vertices = _point_lists(read_json(path, "a list of V x 3 meshes"), path, None)
+    check_equal_lengths(root, {"evaluation_xyz.json": xyz, "evaluation_verts.json": vertices})
+    return xyz, vertices
+
+
+def read_prediction(path: Path) -> tuple[np.ndarray, np.ndarray]:
+    """Joints and vertices of a prediction: a .json, or a .zip with one .json inside. Raises InputError."""
+    if path.suffix == ".zip":
+        content = _read_zip(path)
+    else:
+        content = read_json(path, EXPECTED)
+    if not isinstance(content, list) or len(content) != 2:
+        raise InputError(f"{path}: expected {EXPECTED}")
+    return _point_lists(content[0], path, NUM_JOINTS), _point_lists(content[1], path, None)
+
+
+def _read_zip(path: Path) -> object:
+    try:
+        with zipfile.ZipFile(path) as archive:
+            inside = [info for info in archive.infolist() if info.filename.endswith(".json")]
+            if len(inside) != 1:
+                raise InputError(f"{path}: holds {len(inside)} .json files, expected one")
+            if inside[0].file_size > MAX_UNZIPPED_BYTES:
+                raise InputError(f"{path}: {inside[0].filename} unpacks to {inside[0].file_size >> 20} MiB")
+            with archive.open(inside[0]) as file:
+                return json.load(io.TextIOWrapper(file, "utf-8"))
+    except FileNotFoundError as error:
+        raise InputError(f"{path}: no such file; expected {EXPECTED}") from error
+    except (zipfile.BadZipFile, ValueError, OSError) as error:
+        raise InputError(f"{path}: cannot be read as a zip with a JSON file ({error})") from error
+
+
+def _point_lists(rows: object, path: Path, points: int | None) -> np.ndarray:
+    """Rows of points as (N, P, 3). Raises InputError."""
+    try:
+        array = np.asarray(rows, np.float64)
+    except (TypeError, ValueError):
+        array = np.empty(0)
+    if array.ndim != 3 or array.shape[2] != 3 or not array.size or points not in (None, array.shape[1]):
+        shape = " x ".join(map(str, array.shape)) if array.size else "a ragged or empty list"
+        raise InputError(f"{path}: found {shape}, expected N x {points or 'V'} x 3 numbers")
+    return array

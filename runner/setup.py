@@ -1,0 +1,112 @@
+"""From options to a device, a template and a network."""
+
+import logging
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import cv2
+import torch
+
+from models import CMR, build_model
+from models.checkpoint import Checkpoint, model_from_checkpoint, read_checkpoint
+from options import Options
+from options.options import NETWORK_DEFAULTS
+from utils.errors import InputError
+from utils.template import Template, load_template
+
+
+@dataclass(frozen=True)
+class Setup:
+    """What every phase with a network works on. `options` has no open network options left."""
+
+    options: Options
+    device: torch.device
+    template: Template
+    model: CMR
+    checkpoint: Checkpoint | None
+
+
+def prepare(options: Options) -> Setup:
+    """Choose the device, seed everything, read the template and build the network.
+
+    Raises:
+        InputError: the device is not there, a file cannot be used, or the options contradict the checkpoint.
+    """
+    device = select_device(options)
+    if options.n_threads:
+        torch.set_num_threads(options.n_threads)
+    torch.manual_seed(options.seed)
+    torch.use_deterministic_algorithms(device.type == "cpu")
+    checkpoint = read_checkpoint(options.checkpoint) if options.checkpoint is not None else None
+    options = with_network_options(options, checkpoint)
+    template = load_template(options.template, options.seq_length, options.dilation)
+    if checkpoint is not None:
+        model = model_from_checkpoint(checkpoint, template)
+    else:
+        pretrained = {"auto": True, "none": False}.get(options.imagenet, options.imagenet)
+        model = build_model(options.model, options.backbone, template, options.att, pretrained, options.out_channels)
+    model = model.to(device=device, memory_format=torch.channels_last)
+    return Setup(options, device, template, model, checkpoint)
+
+
+def select_device(options: Options) -> torch.device:
+    """The device that --device and --device_idx name. Raises InputError if it is not there."""
+    if options.device == "cpu" or (options.device == "auto" and not torch.cuda.is_available()):
+        return torch.device("cpu")
+    if not torch.cuda.is_available():
+        raise InputError("--device cuda: PyTorch sees no CUDA device; use --device cpu, or auto to take what is there")
+    if options.device_idx >= torch.cuda.device_count():
+        raise InputError(f"--device_idx {options.device_idx}: there are {torch.cuda.device_count()} CUDA devices")
+    return torch.device("cuda", options.device_idx)
+
+
+def with_network_options(options: Options, checkpoint: Checkpoint | None) -> Options:
+    """Fill the open network options: from the checkpoint where there is one, else with the defaults.
+
+    Raises:
+        InputError: the command line names another network than the checkpoint's.
+    """
+    known = dict(NETWORK_DEFAULTS)
+    if checkpoint is not None:
+        known = {name: checkpoint.option(name, default) for name, default in known.items()}
+        known.update(
+            model=checkpoint.name,
+            backbone=checkpoint.backbone,
+            att=checkpoint.attention,
+            out_channels=checkpoint.out_channels,
+        )
+        for name in ("model", "backbone", "att", "out_channels"):
+            asked = getattr(options, name)
+            if asked is not None and asked != known[name]:
+                raise InputError(
+                    f"--{name} {asked}: {checkpoint.path} holds {name} {known[name]}; leave the option out to use it"
+                )
+    filled = {}
+    for name, value in known.items():
+        if getattr(options, name) is None:
+            filled[name] = tuple(value) if isinstance(value, list) else value
+    return replace(options, **filled)
+
+
+def start_log(path: Path) -> logging.Logger:
+    """A logger that writes to the terminal and appends to `path`."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handlers = [logging.FileHandler(path), logging.StreamHandler()]
+    except OSError as error:
+        raise InputError(f"{path}: cannot write here ({error.strerror}); choose another --out_dir") from error
+    logger = logging.getLogger(f"cmr.{path}")
+    logger.setLevel(logging.INFO)
+    logger.propagate = False
+    for old in list(logger.handlers):
+        old.close()
+        logger.removeHandler(old)
+    for handler in handlers:
+        handler.setFormatter(logging.Formatter("%(asctime)s %(message)s", "%Y-%m-%d %H:%M:%S"))
+        logger.addHandler(handler)
+    return logger
+
+
+def limit_worker_threads(_worker: int) -> None:
+    """Data workers are many: one OpenCV thread each."""
+    cv2.setNumThreads(0)

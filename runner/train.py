@@ -1,0 +1,225 @@
+"""The training phase."""
+
+import logging
+import math
+import signal
+import sys
+import time
+from types import FrameType
+
+import numpy as np
+import torch
+from tensorboardX import SummaryWriter
+from torch import Tensor
+from torch.utils.data import DataLoader
+from tqdm import tqdm
+
+from datasets.augmentation import AugmentationSettings
+from datasets.freihand import FreiHANDTraining
+from datasets.sampler import EpochBatches
+from models.losses import cmr_loss
+from options import Options
+from runner.setup import Setup, limit_worker_threads, prepare, start_log
+from runner.training_images import training_overview
+from utils.errors import InputError, TrainingDivergedError
+from utils.files import atomic_write, write_json
+
+BAR_SECONDS = 0.5
+
+
+class Trainer:
+    """Adam with step decay, from a step of the run to its end, one checkpoint at a time.
+
+    Everything that decides the next weights is in the checkpoint or follows from seed and step, so that a run that
+    was killed and resumed ends with the weights of one that was not (CPU, same number of threads).
+    """
+
+    def __init__(self, setup: Setup, log: logging.Logger) -> None:
+        options = self.options = setup.options
+        self.setup, self.log = setup, log
+        self.model, self.device = setup.model, setup.device
+        self.dataset = FreiHANDTraining(
+            options.data_root,
+            setup.template.num_vertices[0],
+            options.size,
+            AugmentationSettings(options.pos_aug, options.rot_aug, options.color_aug, options.flip_aug),
+            options.img_mean,
+            options.img_std,
+            options.seed,
+        )
+        self.faces = torch.from_numpy(setup.template.faces[0]).to(self.device)
+        self.coarse_vertices = [torch.from_numpy(index).to(self.device) for index in coarse_selections(setup)]
+        self.optimizer = torch.optim.Adam(self.model.parameters(), lr=options.lr, weight_decay=options.weight_decay)
+        self.scheduler = torch.optim.lr_scheduler.StepLR(self.optimizer, options.decay_step, options.lr_decay)
+        self.step = 0
+        self.stop_signal: int | None = None
+        if setup.checkpoint is not None and setup.checkpoint.training:
+            self._restore(setup.checkpoint.training)
+        self.batches = EpochBatches(len(self.dataset), options.batch_size, options.epochs, options.seed, self.step)
+        self.last_step = self.batches.epochs * self.batches.steps_per_epoch
+        if options.max_steps:
+            self.last_step = min(self.last_step, options.max_steps)
+
+    @property
+    def epoch(self) -> int:
+        """Epochs completed."""
+        return self.step // self.batches.steps_per_epoch
+
+    def run(self) -> None:
+        """Train to the last step. Leaves early, with a checkpoint, on Ctrl-C and SIGTERM (SystemExit).
+
+        Raises:
+            TrainingDivergedError: a loss is not finite; the last checkpoint is from before.
+            InputError: a sample cannot be read.
+        """
+        options = self.options
+        if self.step >= self.last_step:
+            self.log.info("nothing to do: step %d of %d is done", self.step, self.last_step)
+            return
+        self.log.info(
+            "%s %s, %d samples, step %d to %d (%d a epoch), %s",
+            options.model, options.backbone, len(self.dataset), self.step, self.last_step,
+            self.batches.steps_per_epoch, self.device,
+        )  # fmt: skip
+        loader = DataLoader(
+            self.dataset,
+            batch_sampler=self.batches,
+            num_workers=options.workers,
+            pin_memory=self.device.type == "cuda",
+            worker_init_fn=limit_worker_threads,
+        )
+        board = SummaryWriter(str(options.run_dir / "board"), purge_step=self.step)
+        previous = {number: signal.signal(number, self._on_signal) for number in (signal.SIGINT, signal.SIGTERM)}
+        self.model.train()
+        try:
+            with tqdm(
+                total=self.last_step, initial=self.step, unit="step", mininterval=BAR_SECONDS, dynamic_ncols=True
+            ) as bar:
+                for batch in loader:
+                    self._one_step(batch, board, bar)
+                    if self.step >= self.last_step or self.stop_signal is not None:
+                        break
+            self.save()
+            self.log.info("step %d of %d: saved %s", self.step, self.last_step, options.last_checkpoint)
+        finally:
+            for number, handler in previous.items():
+                signal.signal(number, handler)
+            board.close()
+        if self.stop_signal is not None:
+            self.log.info("stopped by signal %d; go on with --resume last", self.stop_signal)
+            sys.exit(128 + self.stop_signal)
+
+    def _one_step(self, batch: dict[str, Tensor], board: SummaryWriter, bar: tqdm) -> None:
+        options = self.options
+        started = time.perf_counter()
+        batch = {name: value.to(self.device, non_blocking=True) for name, value in batch.items()}
+        terms, output = self._losses(batch)
+        values = {name: term.item() for name, term in terms.items()}
+        if not math.isfinite(values["loss"]):
+            raise TrainingDivergedError(self._divergence_report(values))
+        self.optimizer.zero_grad(set_to_none=True)
+        terms["loss"].backward()
+        self.optimizer.step()
+        self.step += 1
+        if self.step % self.batches.steps_per_epoch == 0:
+            self.scheduler.step()
+
+        rate = len(batch["image"]) / (time.perf_counter() - started)
+        learning_rate = self.optimizer.param_groups[0]["lr"]
+        bar.update()
+        bar.set_postfix_str(f"loss {values['loss']:.4f}, lr {learning_rate:.1e}, {rate:.1f} samples/s", refresh=False)
+        if self.step % options.log_steps == 0 or self.step == self.last_step:
+            detail = ", ".join(f"{name} {value:.4f}" for name, value in values.items())
+            self.log.info(
+                "epoch %d step %d: %s, lr %.2e, %.1f samples/s", self.epoch, self.step, detail, learning_rate, rate
+            )
+            for name, value in {**values, "lr": learning_rate, "samples_per_s": rate}.items():
+                board.add_scalar(f"train/{name}", value, self.step)
+        if self.step % options.save_steps == 0:
+            overview = training_overview(batch, output, options.img_mean, options.img_std)
+            board.add_image("train/samples", overview, self.step, dataformats="HWC")
+            self.save()
+
+    def _losses(self, batch: dict[str, Tensor]) -> tuple[dict[str, Tensor], dict]:
+        images = batch["image"].contiguous(memory_format=torch.channels_last)
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.options.precision == "bf16"):
+            output = self.model(images, as_logits=True)
+        meshes = [batch["mesh"]]
+        if self.options.ms_mesh:
+            meshes += [batch["mesh"][:, index] for index in self.coarse_vertices]
+        return cmr_loss(output, meshes, batch["heatmaps"], batch["silhouette"], self.faces), output
+
+    def _divergence_report(self, values: dict[str, float]) -> str:
+        bad = ", ".join(f"{name} {value}" for name, value in values.items() if not math.isfinite(value))
+        return (
+            f"step {self.step + 1}: the loss is not finite ({bad}) at learning rate "
+            f"{self.optimizer.param_groups[0]['lr']:.1e}. {self.options.last_checkpoint} is from before, if it "
+            "exists: go on from it with --resume last and a smaller --lr."
+        )
+
+    def _on_signal(self, number: int, _frame: FrameType | None) -> None:
+        """First signal: finish the step, save, leave. Second: leave at once."""
+        if self.stop_signal is not None:
+            raise KeyboardInterrupt
+        self.stop_signal = number
+
+    def save(self) -> None:
+        """Write the checkpoint: whole or not at all."""
+        content = {
+            "epoch": self.epoch,
+            "step": self.step,
+            "num_samples": len(self.dataset),
+            "model_state_dict": self.model.state_dict(),
+            "optimizer_state_dict": self.optimizer.state_dict(),
+            "scheduler_state_dict": self.scheduler.state_dict(),
+            "rng": {"cpu": torch.get_rng_state(), "cuda": torch.cuda.get_rng_state_all()},
+            "options": self.options.as_dict(),
+            "template_digest": self.setup.template.digest,
+        }
+        with atomic_write(self.options.last_checkpoint) as file:
+            torch.save(content, file)
+
+    def _restore(self, training: dict) -> None:
+        try:
+            self.optimizer.load_state_dict(training["optimizer_state_dict"])
+            self.scheduler.load_state_dict(training["scheduler_state_dict"])
+            self.step = int(training["step"])
+            torch.set_rng_state(training["rng"]["cpu"])
+            samples = int(training["num_samples"])
+        except (KeyError, TypeError, ValueError, RuntimeError) as error:
+            raise InputError(
+                f"{self.options.checkpoint}: its training state cannot be used ({error!r}); to start from its weights "
+                "only, save its model_state_dict as a file of its own"
+            ) from error
+        if self.device.type == "cuda" and len(training["rng"]["cuda"]) == torch.cuda.device_count():
+            torch.cuda.set_rng_state_all(training["rng"]["cuda"])
+        if samples != len(self.dataset):
+            raise InputError(
+                f"{self.options.checkpoint} was trained on {samples} samples, {self.options.data_root} has "
+                f"{len(self.dataset)}; resume on the same data"
+            )
+        for name in ("seed", "batch_size", "precision", "lr", "weight_decay"):
+            before, now = training["options"].get(name), getattr(self.options, name)
+            if before != now:
+                self.log.warning("--%s was %s and is now %s: not the run that it was", name, before, now)
+
+
+def coarse_selections(setup: Setup) -> list[np.ndarray]:
+    """Indices of the vertices of levels 1 to 3 among those of the finest level."""
+    index = np.arange(setup.template.num_vertices[0])
+    selections = []
+    for matrix in setup.template.down[:3]:
+        index = index[matrix.tocsr().indices]
+        selections.append(index)
+    return selections
+
+
+def train(options: Options) -> None:
+    """Run the training phase."""
+    if options.resume is None and options.last_checkpoint.is_file():
+        raise InputError(f"{options.last_checkpoint} exists: go on with --resume last, or choose another --exp_name")
+    log = start_log(options.run_dir / "train.log")
+    setup = prepare(options)
+    trainer = Trainer(setup, log)
+    write_json(options.run_dir / "options.json", setup.options.as_dict(), indent=2)
+    trainer.run()

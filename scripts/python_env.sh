@@ -1,0 +1,40 @@
+# Sourced by the other scripts: goes to the repository's root and sets PYTHON.
+#
+# With PYTHON set, that interpreter is used as it is. Otherwise a virtual environment `.venv` is made once from the
+# requirements file named in REQUIREMENTS, and brought up to date when that file changes.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+
+find_python() {
+    local candidate
+    for candidate in python3.12 python3.13 python3.11 python3.10 python3 python; do
+        if "$candidate" -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 10))' 2>/dev/null; then
+            echo "$candidate"
+            return
+        fi
+    done
+    echo "error: no Python 3.10 or newer with the venv module; install one, or name an interpreter in PYTHON" >&2
+    return 1
+}
+
+prepare_environment() {
+    local requirements=$1 wanted have=""
+    wanted=$(cat requirements*.txt | cksum)
+    [ -f ".venv/$requirements.done" ] && have=$(cat ".venv/$requirements.done")
+    if [ "$have" != "$wanted" ]; then
+        echo "preparing .venv from $requirements (once)" >&2
+        [ -x .venv/bin/python ] || "$(find_python)" -m venv .venv
+        .venv/bin/python -m pip install --quiet --disable-pip-version-check -r "$requirements" >&2
+        echo "$wanted" > ".venv/$requirements.done"
+    fi
+}
+
+if [ -z "${PYTHON:-}" ]; then
+    if command -v flock >/dev/null; then
+        exec 9>.venv.lock
+        flock 9
+    fi
+    prepare_environment "${REQUIREMENTS:-requirements.txt}"
+    if command -v flock >/dev/null; then exec 9>&-; fi
+    PYTHON=.venv/bin/python
+fi

@@ -1,0 +1,12 @@
+#!/usr/bin/env bash
+# Lint and test. Arguments pass through to pytest:
+#   ./scripts/test.sh -k registration        ./scripts/test.sh -m slow
+REQUIREMENTS=requirements-dev.txt
+source "$(dirname "${BASH_SOURCE[0]}")/python_env.sh"
+if "$PYTHON" -m ruff --version >/dev/null 2>&1; then
+    "$PYTHON" -m ruff check .
+    "$PYTHON" -m ruff format --check .
+else
+    echo "ruff is not installed for $PYTHON: not linted" >&2
+fi
+exec "$PYTHON" -m pytest "$@"

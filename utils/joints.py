@@ -1,0 +1,17 @@
+"""The 21 joints of a hand, in the orders in which files hold them."""
+
+JOINT_NAMES = (
+    "wrist",
+    *(f"{finger}_{part}" for finger in ("thumb", "index", "middle", "ring", "little") for part in range(1, 5)),
+)
+NUM_JOINTS = len(JOINT_NAMES)
+
+# Bones of the FreiHAND skeleton: (parent, child).
+BONES = tuple((0 if joint % 4 == 1 else joint - 1, joint) for joint in range(1, NUM_JOINTS))
+
+# MANO rows: wrist, index, middle, little, ring, thumb (three each), tips of index, middle, little, ring, thumb.
+# Entry i is the MANO row of FreiHAND joint i.
+MANO_TO_FREIHAND = (0, 13, 14, 15, 20, 1, 2, 3, 16, 4, 5, 6, 17, 10, 11, 12, 19, 7, 8, 9, 18)
+
+# Vertices of the finger tips on the MANO mesh, in MANO's tip order: index, middle, little, ring, thumb.
+MANO_TIP_VERTICES = (333, 444, 672, 555, 744)

@@ -1,0 +1,1 @@
+"""The mesh hierarchy: neighbourhood order, spirals, decimation and up-sampling."""

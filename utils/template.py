@@ -1,0 +1,209 @@
+"""The template: mesh levels, spirals, transforms and joint regressor that a network is built on."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import trimesh
+from scipy import sparse
+
+from utils.errors import InputError
+from utils.files import content_digest
+from utils.joints import MANO_TIP_VERTICES, MANO_TO_FREIHAND, NUM_JOINTS
+from utils.mesh.hierarchy import NUM_LEVELS, MeshHierarchy, cached_hierarchy
+from utils.mesh.spirals import extract_spirals
+from utils.restricted_pickle import load_arrays
+
+ROOT = Path(__file__).resolve().parents[1]
+OPEN_HAND = "template/open_hand"  # the default template, in this repository
+SPIRAL_LENGTH = 27
+FREIHAND_ORDER = tuple(range(NUM_JOINTS))
+
+# Names under which a joint regressor is looked for beside a mesh, and the order of its rows.
+REGRESSOR_FILES = {"joint_regressor.npy": FREIHAND_ORDER, "joint_regressor_cmr.npy": MANO_TO_FREIHAND}
+MESH_SUFFIXES = (".ply", ".obj")
+MANO_FILE = "MANO_RIGHT.pkl"
+
+
+@dataclass(frozen=True)
+class Template:
+    """A hand surface at five levels, finest first.
+
+    Attributes:
+        vertices: (V, 3) finest level, metres, any position.
+        faces: five arrays (F_l, 3).
+        spirals: four arrays (V_l, S), the levels that SpiralConv works on.
+        down: four matrices (V_{l+1}, V_l), selections.
+        up: four matrices (V_l, V_{l+1}), interpolations.
+        joint_regressor: (21, V), joints in FreiHAND order.
+        joint_order: row of the source file's regressor that each FreiHAND joint was taken from.
+    """
+
+    vertices: np.ndarray
+    faces: tuple[np.ndarray, ...]
+    spirals: tuple[np.ndarray, ...]
+    down: tuple[sparse.csr_matrix, ...]
+    up: tuple[sparse.csr_matrix, ...]
+    joint_regressor: np.ndarray
+    joint_order: tuple[int, ...]
+
+    @property
+    def num_vertices(self) -> tuple[int, ...]:
+        """Vertices per level, finest first: five numbers."""
+        return (len(self.vertices), *(matrix.shape[1] for matrix in self.up))
+
+    @property
+    def digest(self) -> str:
+        """Identifies what a network's weights depend on: spirals, up-sampling and joints."""
+        matrices = [array for matrix in self.up for array in (matrix.indices, matrix.data)]
+        return content_digest(*self.spirals, *matrices, self.joint_regressor)
+
+
+def load_template(
+    path: str | Path, seq_length: int | Sequence[int] = SPIRAL_LENGTH, dilation: int | Sequence[int] = 1
+) -> Template:
+    """Read a template, or build one from a mesh.
+
+    Args:
+        path: one of
+            - a folder with the released `transform.pkl` and `template.ply`;
+            - a folder with `template.ply` or `template.obj`, or such a mesh file itself;
+            - a `MANO_RIGHT.pkl`.
+            A joint regressor lies beside the mesh: `joint_regressor.npy` (21 rows in FreiHAND order),
+            `joint_regressor_cmr.npy` (16 or 21 rows in MANO order), or a `MANO_RIGHT.pkl`. A relative path
+            that is not there is looked for in this repository.
+        seq_length: spiral length, one for all levels or one for each of the four finest, finest first.
+        dilation: spiral dilation, likewise.
+
+    Raises:
+        InputError: a file is missing or does not fit the others; the message names it.
+    """
+    path = Path(path)
+    if not path.exists() and (ROOT / path).exists():
+        path = ROOT / path
+    if path.name.endswith(".pkl") and path.name != "transform.pkl":
+        hierarchy, regressor, order = _from_mano(path)
+    else:
+        folder, hierarchy = _hierarchy_of(path)
+        regressor, order = _find_regressor(folder, path)
+    num_vertices = len(hierarchy.vertices[0])
+    if regressor.shape != (NUM_JOINTS, num_vertices):
+        raise InputError(
+            f"{path}: the joint regressor is {regressor.shape[0]} x {regressor.shape[1]}, "
+            f"expected {NUM_JOINTS} x {num_vertices} for this mesh"
+        )
+    lengths, dilations = _per_level("seq_length", seq_length), _per_level("dilation", dilation)
+    levels = zip(hierarchy.vertices, hierarchy.faces, lengths, dilations, strict=False)
+    return Template(
+        vertices=hierarchy.vertices[0],
+        faces=hierarchy.faces,
+        spirals=tuple(extract_spirals(*level) for level in levels),
+        down=hierarchy.down,
+        up=hierarchy.up,
+        joint_regressor=np.ascontiguousarray(regressor[list(order)]),
+        joint_order=order,
+    )
+
+
+def _per_level(option: str, value: int | Sequence[int]) -> tuple[int, ...]:
+    values = (value,) * (NUM_LEVELS - 1) if isinstance(value, int) else tuple(value)
+    if len(values) != NUM_LEVELS - 1 or min(values) < 1:
+        raise InputError(
+            f"--{option} {list(values)}: expected {NUM_LEVELS - 1} numbers of at least 1, finest level first"
+        )
+    return values
+
+
+def _hierarchy_of(path: Path) -> tuple[Path, MeshHierarchy]:
+    if path.is_dir():
+        released = path / "transform.pkl"
+        if released.is_file():
+            return path, _read_released(released)
+        meshes = [path / f"template{suffix}" for suffix in MESH_SUFFIXES]
+        mesh = next((file for file in meshes if file.is_file()), None)
+        if mesh is None:
+            raise InputError(f"{path}: holds neither transform.pkl nor template.ply nor template.obj")
+        return path, _build_from_mesh(mesh)
+    if path.name == "transform.pkl":
+        return path.parent, _read_released(path)
+    if path.suffix in MESH_SUFFIXES and path.is_file():
+        return path.parent, _build_from_mesh(path)
+    raise InputError(f"--template {path}: expected a folder, a .ply or .obj mesh, or a {MANO_FILE}")
+
+
+def _read_released(path: Path) -> MeshHierarchy:
+    """The released `transform.pkl`, checked against the `template.ply` beside it where there is one."""
+    data = load_arrays(path)
+    try:
+        vertices = tuple(np.asarray(level, np.float64) for level in data["vertices"])
+        faces = tuple(np.asarray(level).astype(np.int64) for level in data["face"])
+        down = tuple(sparse.csr_matrix(matrix) for matrix in data["down_transform"])
+        up = tuple(sparse.csr_matrix(matrix) for matrix in data["up_transform"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise InputError(f"{path}: not a transform file ({error!r}); expected vertices, face, down and up") from error
+    sizes = [len(level) for level in vertices]
+    shapes = [matrix.shape for matrix in up]
+    if len(sizes) != NUM_LEVELS or shapes != list(pairwise(sizes)):
+        raise InputError(f"{path}: levels of {sizes} vertices do not fit up-sampling matrices of {shapes}")
+    if any(level.min() < 0 or level.max() >= size for level, size in zip(faces, sizes, strict=True)):
+        raise InputError(f"{path}: a face names a vertex that its level does not have")
+    mesh = path.parent / "template.ply"
+    if mesh.is_file() and len(_read_mesh(mesh).vertices) != sizes[0]:
+        raise InputError(f"{mesh}: its number of vertices is not that of {path} ({sizes[0]})")
+    return MeshHierarchy(vertices, faces, down, up)
+
+
+def _build_from_mesh(path: Path) -> MeshHierarchy:
+    mesh = _read_mesh(path)
+    return cached_hierarchy(np.asarray(mesh.vertices), np.asarray(mesh.faces))
+
+
+def _read_mesh(path: Path) -> trimesh.Trimesh:
+    try:
+        mesh = trimesh.load(path, process=False, maintain_order=True, force="mesh")
+    except Exception as error:  # readers raise whatever the damage provokes
+        raise InputError(f"{path}: cannot be read as a mesh ({error})") from error
+    if len(mesh.faces) == 0 or not np.isfinite(mesh.vertices).all():
+        raise InputError(f"{path}: expected a triangle mesh with finite vertices")
+    return mesh
+
+
+def _find_regressor(folder: Path, asked: Path) -> tuple[np.ndarray, tuple[int, ...]]:
+    for name, order in REGRESSOR_FILES.items():
+        file = folder / name
+        if file.is_file():
+            try:
+                regressor = np.load(file, allow_pickle=False)
+            except (OSError, ValueError, EOFError) as error:
+                raise InputError(f"{file}: cannot be read as an array ({error})") from error
+            return (_with_mano_tips(regressor) if order is MANO_TO_FREIHAND else regressor), order
+    mano = folder / MANO_FILE
+    if mano.is_file():
+        _, regressor, order = _from_mano(mano, with_hierarchy=False)
+        return regressor, order
+    wanted = ", ".join([*REGRESSOR_FILES, MANO_FILE])
+    raise InputError(f"--template {asked}: no joint regressor in {folder}; expected one of {wanted}")
+
+
+def _from_mano(path: Path, with_hierarchy: bool = True) -> tuple[MeshHierarchy | None, np.ndarray, tuple[int, ...]]:
+    data = load_arrays(path)
+    try:
+        vertices = np.asarray(data["v_template"], np.float64)
+        faces = np.asarray(data["f"]).astype(np.int64)
+        regressor = data["J_regressor"]
+    except (KeyError, TypeError, ValueError) as error:
+        raise InputError(f"{path}: not a MANO model ({error!r}); expected v_template, f and J_regressor") from error
+    regressor = regressor.toarray() if sparse.issparse(regressor) else np.asarray(regressor)
+    hierarchy = cached_hierarchy(vertices, faces) if with_hierarchy else None
+    return hierarchy, _with_mano_tips(regressor), MANO_TO_FREIHAND
+
+
+def _with_mano_tips(regressor: np.ndarray) -> np.ndarray:
+    """MANO's regressor has 16 rows; the five finger tips are single vertices."""
+    if regressor.ndim != 2 or len(regressor) != NUM_JOINTS - len(MANO_TIP_VERTICES):
+        return regressor
+    if regressor.shape[1] <= max(MANO_TIP_VERTICES):
+        raise InputError(f"a 16-row joint regressor is MANO's and has 778 columns, this one has {regressor.shape[1]}")
+    return np.concatenate([regressor, np.eye(regressor.shape[1])[list(MANO_TIP_VERTICES)]])
