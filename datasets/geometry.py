@@ -35,6 +35,22 @@ def crop_points(points_px: np.ndarray, center_px: np.ndarray, half_px: float, si
     return scale * (points_px - corner + 0.5) - 0.5
 
 
+def fit_square(image: np.ndarray, K: np.ndarray, size: int) -> tuple[np.ndarray, np.ndarray]:
+    """Central square of an image, resized to size x size (without aliasing), with its intrinsics."""
+    height, width = image.shape[:2]
+    side = min(height, width)
+    left, top = (width - side) // 2, (height - side) // 2
+    scale = size / side
+    fitted = np.array(K, np.float64)
+    fitted[:2, 2] -= (left, top)
+    fitted[:2] *= scale
+    fitted[:2, 2] += (scale - 1) / 2
+    square = image[top : top + side, left : left + side]
+    if side != size:
+        square = cv2.resize(square, (size, size), interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR)
+    return square, fitted
+
+
 def rotation_affine(image_size: int, angle_degrees: float) -> np.ndarray:
     """Affine map (2, 3) of a rotation about the image centre, counter-clockwise on the screen."""
     center = image_size / 2

@@ -9,13 +9,16 @@ import torch
 from torch import Tensor
 
 from datasets.freihand import MESH_SCALE_M
-from datasets.geometry import crop_image, crop_intrinsics, to_network_input
+from datasets.geometry import fit_square, to_network_input
 from models.checkpoint import model_from_checkpoint, read_checkpoint
 from models.cmr import CMR
 from models.registration import Registration, contour_extents, register
 from utils.errors import InputError
 from utils.silhouette import predicted_contour
 from utils.template import OPEN_HAND, SPIRAL_LENGTH, Template, load_template
+
+
+MIN_SIDE_PX = 16
 
 
 @dataclass(frozen=True)
@@ -70,13 +73,10 @@ class HandPredictor:
         return self.predict(inputs[None], torch.from_numpy(crop_K)[None])
 
     def fit(self, image: np.ndarray, K: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """The central square of an image at the network's size, with its intrinsics."""
-        height, width = image.shape[:2]
-        if (height, width) == (self.size, self.size):
-            return image, np.asarray(K, np.float64)
-        side = min(height, width)
-        box = ((np.array([width, height]) - 1) / 2, (side - 1) / 2, self.size)
-        return crop_image(image, *box), crop_intrinsics(K, *box)
+        """The central square of an image at the network's size, with its intrinsics. Raises InputError if tiny."""
+        if min(image.shape[:2]) < MIN_SIDE_PX:
+            raise InputError(f"the image is {image.shape[1]} x {image.shape[0]} px, too small to show a hand")
+        return fit_square(image, K, self.size)
 
     @torch.inference_mode()
     def predict(self, images: Tensor, K: Tensor) -> Hands:

@@ -10,6 +10,7 @@ from tqdm import tqdm
 
 from datasets.image_folder import ImageEntry, list_images
 from models.predictor import HandPredictor
+from models.registration import MIN_CONFIDENCE
 from options import Options
 from runner.setup import prepare
 from utils.errors import InputError
@@ -33,7 +34,7 @@ def demo(options: Options) -> int:
             if not process(entry, predictor, folder):
                 unreliable.append(entry.name)
         except InputError as error:
-            skipped.append(str(error))
+            skipped.append(f"{entry.path.name}: {error}")
     seconds = time.perf_counter() - started
     print(f"{len(entries) - len(skipped)} of {len(entries)} images in {seconds:.1f} s, results in {folder}")
     if unreliable:
@@ -59,7 +60,7 @@ def process(entry: ImageEntry, predictor: HandPredictor, folder: Path) -> bool:
         hands.joints_m[0],
         faces,
         hands.landmarks_px[0],
-        hands.confidence[0],
+        hands.confidence[0] > MIN_CONFIDENCE,
         hands.silhouette[0],
     )
     bgr = cv2.cvtColor(sheet, cv2.COLOR_RGB2BGR)

@@ -12,7 +12,7 @@ from datasets.freihand import FreiHANDEvaluation
 from models.predictor import HandPredictor
 from options import Options
 from runner.score import has_ground_truth, read_ground_truth, write_report
-from runner.setup import limit_worker_threads, prepare
+from runner.setup import prepare, start_worker
 from utils.files import atomic_write
 from utils.metrics import score_predictions
 
@@ -24,9 +24,7 @@ def evaluate(options: Options) -> None:
     data = FreiHANDEvaluation(options.data_root, options.size, options.img_mean, options.img_std)
     ground_truth = read_ground_truth(options.data_root) if has_ground_truth(options.data_root) else None
     predictor = HandPredictor(setup.model, setup.template, options.size, options.img_mean, options.img_std)
-    loader = DataLoader(
-        data, batch_size=options.batch_size, num_workers=options.workers, worker_init_fn=limit_worker_threads
-    )
+    loader = DataLoader(data, batch_size=options.batch_size, num_workers=options.workers, worker_init_fn=start_worker)
     joints, vertices, failures = [], [], 0
     for batch in tqdm(loader, unit="batch", dynamic_ncols=True):
         hands = predictor.predict(batch["image"], batch["K"])

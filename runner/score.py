@@ -58,10 +58,7 @@ def read_ground_truth(root: Path) -> tuple[np.ndarray, np.ndarray]:
 
 def read_prediction(path: Path) -> tuple[np.ndarray, np.ndarray]:
     """Joints and vertices of a prediction: a .json, or a .zip with one .json inside. Raises InputError."""
-    if path.suffix == ".zip":
-        content = _read_zip(path)
-    else:
-        content = read_json(path, EXPECTED)
+    content = _read_zip(path) if path.suffix == ".zip" else read_json(path, EXPECTED)
     if not isinstance(content, list) or len(content) != 2:
         raise InputError(f"{path}: expected {EXPECTED}")
     return _point_lists(content[0], path, NUM_JOINTS), _point_lists(content[1], path, None)

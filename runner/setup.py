@@ -1,6 +1,7 @@
 """From options to a device, a template and a network."""
 
 import logging
+import signal
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -107,6 +108,9 @@ def start_log(path: Path) -> logging.Logger:
     return logger
 
 
-def limit_worker_threads(_worker: int) -> None:
-    """Data workers are many: one OpenCV thread each."""
+def start_worker(_worker: int) -> None:
+    """Data workers are many: one OpenCV thread each. Ctrl-C and SIGTERM reach the whole process group, but it is for
+    the main process to act on them: it still needs its workers to finish the step."""
     cv2.setNumThreads(0)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)

@@ -19,7 +19,7 @@ from datasets.freihand import FreiHANDTraining
 from datasets.sampler import EpochBatches
 from models.losses import cmr_loss
 from options import Options
-from runner.setup import Setup, limit_worker_threads, prepare, start_log
+from runner.setup import Setup, prepare, start_log, start_worker
 from runner.training_images import training_overview
 from utils.errors import InputError, TrainingDivergedError
 from utils.files import atomic_write, write_json
@@ -86,7 +86,7 @@ class Trainer:
             batch_sampler=self.batches,
             num_workers=options.workers,
             pin_memory=self.device.type == "cuda",
-            worker_init_fn=limit_worker_threads,
+            worker_init_fn=start_worker,
         )
         board = SummaryWriter(str(options.run_dir / "board"), purge_step=self.step)
         previous = {number: signal.signal(number, self._on_signal) for number in (signal.SIGINT, signal.SIGTERM)}

@@ -8,7 +8,6 @@ from utils.joints import BONES
 LINE_SHIFT = 4  # fractional bits of OpenCV's fixed-point coordinates
 FONT = cv2.FontFace("sans")
 WRIST_COLOR = (120, 124, 132)
-GREY = 128  # what a joint without confidence fades to
 FINGER_COLORS = ((229, 91, 84), (240, 167, 66), (86, 181, 98), (66, 150, 220), (158, 104, 204))  # thumb to little
 
 
@@ -25,18 +24,17 @@ def draw_text(
 
 
 def draw_skeleton(
-    canvas: np.ndarray, joints_px: np.ndarray, opacity: np.ndarray | None = None, thickness: int = 3
+    canvas: np.ndarray, joints_px: np.ndarray, visible: np.ndarray | None = None, thickness: int = 3
 ) -> None:
-    """Draw 21 joints (21, 2) and their bones in place, one colour per finger; opacity (21,) in [0, 1]."""
+    """Draw 21 joints (21, 2) and the bones between them in place, one colour per finger; visible: (21,) bool."""
     points = fixed_point(joints_px)
     colors = [WRIST_COLOR] + [FINGER_COLORS[(joint - 1) // 4] for joint in range(1, len(points))]
-    if opacity is not None:
-        strength = 0.3 + 0.7 * np.asarray(opacity, np.float64).clip(0, 1)[:, None]
-        colors = (strength * colors + (1 - strength) * GREY).astype(int).tolist()
+    shown = np.ones(len(points), bool) if visible is None else visible
     for parent, child in BONES:
-        cv2.line(canvas, points[parent], points[child], colors[child], thickness, cv2.LINE_AA, LINE_SHIFT)
+        if shown[parent] and shown[child]:
+            cv2.line(canvas, points[parent], points[child], colors[child], thickness, cv2.LINE_AA, LINE_SHIFT)
     radius = round((thickness + 0.5) * (1 << LINE_SHIFT))
-    for point, color in zip(points, colors, strict=True):
-        cv2.circle(canvas, point, radius, color, cv2.FILLED, cv2.LINE_AA, LINE_SHIFT)
+    for joint in np.flatnonzero(shown):
+        cv2.circle(canvas, points[joint], radius, colors[joint], cv2.FILLED, cv2.LINE_AA, LINE_SHIFT)
         if thickness > 1:
-            cv2.circle(canvas, point, radius, (255, 255, 255), 1, cv2.LINE_AA, LINE_SHIFT)
+            cv2.circle(canvas, points[joint], radius, (255, 255, 255), 1, cv2.LINE_AA, LINE_SHIFT)

@@ -49,6 +49,13 @@ def _encode(text: str, encoding: str) -> bytes:
     return text.encode("latin1")
 
 
+def _array_from_buffer(buffer: bytes, dtype: np.dtype, shape: tuple[int, ...], order: str) -> np.ndarray:
+    """Stand-in of numpy's _frombuffer, which protocol 5 stores contiguous arrays with."""
+    if dtype.hasobject:
+        raise pickle.UnpicklingError("a buffer cannot hold objects")
+    return np.frombuffer(buffer, dtype).reshape(shape, order=order)
+
+
 class _ArrayUnpickler(pickle.Unpickler):
     def find_class(self, module: str, name: str) -> Any:
         if name in SPARSE_CLASSES and (module == "scipy.sparse" or module.startswith("scipy.sparse.")):
@@ -66,6 +73,7 @@ class _ArrayUnpickler(pickle.Unpickler):
         }
         for package in ("numpy.core", "numpy._core"):
             allowed[package + ".multiarray", "_reconstruct"] = np._core.multiarray._reconstruct
+            allowed[package + ".numeric", "_frombuffer"] = _array_from_buffer
             allowed[package + ".multiarray", "scalar"] = np._core.multiarray.scalar
         if (module, name) not in allowed:
             raise pickle.UnpicklingError(f"it asks for {module}.{name}, which is neither an array nor a sparse matrix")

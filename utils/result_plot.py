@@ -23,7 +23,7 @@ def plot_result(
     joints_m: np.ndarray,
     faces: np.ndarray,
     landmarks_px: np.ndarray,
-    confidence: np.ndarray,
+    detected: np.ndarray,
     silhouette: np.ndarray,
 ) -> np.ndarray:
     """Draw the five panels side by side.
@@ -33,7 +33,8 @@ def plot_result(
         K: (3, 3) intrinsics of this image.
         vertices_m, joints_m: (V, 3) and (21, 3), camera space.
         faces: (F, 3).
-        landmarks_px, confidence: (21, 2) and (21,), in pixels of this image.
+        landmarks_px: (21, 2), in pixels of this image.
+        detected: (21,) bool, which of them to draw.
         silhouette: (h, w) probabilities.
 
     Returns:
@@ -42,12 +43,12 @@ def plot_result(
     scale = PANEL_PX / image.shape[0]
     photo = cv2.resize(image, (PANEL_PX, PANEL_PX), interpolation=cv2.INTER_CUBIC)
     # Pixel centres are integers: u' + 0.5 = scale (u + 0.5).
-    panel_K = K.copy()
+    panel_K = np.array(K, np.float64)
     panel_K[:2] *= scale
     panel_K[:2, 2] += (scale - 1) / 2
 
     pose = photo.copy()
-    draw_skeleton(pose, scale * (landmarks_px + 0.5) - 0.5, confidence)
+    draw_skeleton(pose, scale * (landmarks_px + 0.5) - 0.5, detected)
     overlay = photo.copy()
     draw_mesh(overlay, vertices_m, faces, panel_K, SKIN_COLOR, opacity=0.85)
 

@@ -60,7 +60,7 @@ class _Decimation:
     def _initial_quadrics(self) -> np.ndarray:
         """Sum of the squared distances to the planes around each vertex, as (V, 4, 4) quadratic forms."""
         quadrics = np.zeros((len(self.vertices), 4, 4))
-        for index, (a, b, c) in self.faces.items():
+        for a, b, c in self.faces.values():
             normal = np.cross(self.vertices[b] - self.vertices[a], self.vertices[c] - self.vertices[a])
             area = np.linalg.norm(normal)
             if area == 0:

@@ -2,11 +2,11 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from zipfile import BadZipFile
 
 import numpy as np
 from scipy import sparse
 
-from utils.errors import InputError
 from utils.files import atomic_write, cache_folder, content_digest
 from utils.mesh.closest_point import upsampling_matrix
 from utils.mesh.decimation import decimate
@@ -62,7 +62,7 @@ def cached_hierarchy(vertices: np.ndarray, faces: np.ndarray) -> MeshHierarchy:
     if path.is_file():
         try:
             return _read(path)
-        except (OSError, ValueError, KeyError, EOFError, InputError):
+        except (OSError, ValueError, KeyError, EOFError, BadZipFile):
             path.unlink(missing_ok=True)
     hierarchy = build_hierarchy(vertices, faces)
     _write(path, hierarchy)

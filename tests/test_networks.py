@@ -1,0 +1,162 @@
+"""Parts of the networks against brute force and closed forms."""
+
+import numpy as np
+import pytest
+import torch
+from scipy import sparse
+
+from models import build_model
+from models.attention import FeatureAttention
+from models.checkpoint import model_from_checkpoint, read_checkpoint
+from models.cmr import VARIANTS
+from models.heatmap_decoder import HeatmapDecoder
+from models.spiral import SpiralConv, Upsample
+from models.subpose import TIP_PAIRS, WHOLE_FINGERS, SubPoseAggregation
+from tests.conftest import SMALL_WIDTHS
+from utils.errors import InputError
+from utils.template import load_template
+
+
+@pytest.mark.parametrize("name", list(VARIANTS))
+def test_output_shapes(name, template):
+    model = build_model(name, "ResNet18", template, out_channels=SMALL_WIDTHS).eval()
+    with torch.no_grad():
+        output = model(torch.zeros(2, 3, 64, 64))
+    assert [tuple(mesh.shape) for mesh in output.pop("mesh_pred")] == [(2, v, 3) for v in template.num_vertices[:4]]
+    expected = {name: count for stage in VARIANTS[name].stages for name, count in stage.outputs}
+    assert output.keys() == expected.keys()
+    for key, maps in output.items():
+        assert maps.shape == ((2, 32, 32) if key.startswith("mask") else (2, 21, 32, 32))
+        assert 0 <= maps.min() <= maps.max() <= 1
+
+
+def test_no_constant_in_the_state_dict(small_model):
+    assert all(key in dict(small_model.named_parameters()) or "running" in key or "num_batches" in key
+               for key in small_model.state_dict())  # fmt: skip
+
+
+def test_spiral_convolution_is_gather_then_linear(rng):
+    spirals = rng.integers(0, 12, (12, 5))
+    layer = SpiralConv(4, 3, spirals)
+    x = torch.randn(2, 12, 4)
+    expected = torch.stack(
+        [
+            torch.cat([x[b, v] for v in row]) @ layer.layer.weight.T + layer.layer.bias
+            for b in range(2)
+            for row in spirals
+        ]
+    ).view(2, 12, 3)
+    torch.testing.assert_close(layer(x), expected)
+
+
+def test_upsampling_is_multiplication_by_the_matrix(rng):
+    matrix = sparse.random(9, 5, density=0.4, rng=rng).tolil()
+    matrix[3] = 0  # a row without entries
+    matrix = matrix.tocsr()
+    x = torch.randn(2, 5, 3)
+    expected = torch.einsum("vw,bwc->bvc", torch.from_numpy(matrix.toarray()).float(), x)
+    torch.testing.assert_close(Upsample(matrix)(x), expected)
+
+
+def test_sub_poses_are_sums_of_groups():
+    heatmaps = torch.rand(2, 21, 4, 4)
+    sums = SubPoseAggregation(TIP_PAIRS + WHOLE_FINGERS)(heatmaps)
+    assert sums.shape == (2, 15, 4, 4)
+    assert TIP_PAIRS[0] == (4, 8)
+    assert TIP_PAIRS[-1] == (16, 20)
+    torch.testing.assert_close(sums[:, 3], heatmaps[:, 4] + heatmaps[:, 20])
+    torch.testing.assert_close(sums[:, 11], heatmaps[:, 5:9].sum(1))
+
+
+def test_attention_starts_as_identity_and_matches_its_formula():
+    attention = FeatureAttention(6)
+    x = torch.randn(3, 6)
+    assert torch.equal(attention(x), x)
+    with torch.no_grad():
+        attention.gamma.fill_(0.7)
+    q, k, v = attention.query_conv(x), attention.key_conv(x), attention.value_conv(x)
+    for b in range(3):
+        expected = 0.7 * torch.softmax(torch.outer(q[b], k[b]), dim=1) @ v[b] + x[b]
+        torch.testing.assert_close(attention(x)[b], expected)
+
+
+def test_decoder_doubles_to_half_resolution():
+    pyramid = [torch.randn(1, channels, size, size) for channels, size in ((32, 2), (16, 4), (8, 8), (4, 16))]
+    assert HeatmapDecoder((32, 16, 8, 4))(pyramid).shape == (1, 4, 32, 32)
+
+
+def test_imagenet_weights_from_a_file_reach_every_stage(template, tmp_path):
+    from torchvision.models import resnet18
+
+    torch.manual_seed(5)
+    weights = resnet18(weights=None).state_dict()
+    torch.save(weights, tmp_path / "resnet18.pth")
+    model = build_model("cmr_pg", "ResNet18", template, pretrained=tmp_path / "resnet18.pth")
+    assert torch.equal(model.backbone1.conv1.weight, weights["conv1.weight"])
+    for stage in (model.backbone1, model.backbone2, model.backbone3):
+        assert torch.equal(stage.layer4[1].conv2.weight, weights["layer4.1.conv2.weight"])
+    assert torch.equal(model.backbone3.fc.weight, weights["fc.weight"])
+
+
+def test_imagenet_weights_that_cannot_be_had_are_a_warning(template, tmp_path, monkeypatch):
+    monkeypatch.setattr(torch.hub, "_hub_dir", str(tmp_path))
+    monkeypatch.setattr("urllib.request.urlopen", lambda *_, **__: (_ for _ in ()).throw(OSError("no network")))
+    with pytest.warns(UserWarning, match="from scratch"):
+        build_model("cmr_g", "ResNet18", template, pretrained=True, out_channels=SMALL_WIDTHS)
+
+
+def test_unknown_names_and_files_are_input_errors(template, tmp_path):
+    with pytest.raises(InputError, match="cmr_pg"):
+        build_model("cmr_x", "ResNet18", template)
+    with pytest.raises(InputError, match="ResNet50"):
+        build_model("cmr_g", "ResNet34", template)
+    with pytest.raises(InputError, match="nothing.pth"):
+        build_model("cmr_g", "ResNet18", template, pretrained=tmp_path / "nothing.pth")
+    (tmp_path / "text.pth").write_text("hello")
+    with pytest.raises(InputError, match="text.pth"):
+        build_model("cmr_g", "ResNet18", template, pretrained=tmp_path / "text.pth")
+
+
+def test_checkpoint_says_what_it_is(small_model, template, tmp_path):
+    torch.save(small_model.state_dict(), tmp_path / "small.pt")
+    checkpoint = read_checkpoint(tmp_path / "small.pt")
+    assert (checkpoint.name, checkpoint.backbone, checkpoint.out_channels) == ("cmr_g", "ResNet18", SMALL_WIDTHS)
+    model_from_checkpoint(checkpoint, template)
+    with pytest.raises(InputError, match="--template"):
+        model_from_checkpoint(checkpoint, load_template("template/open_hand", seq_length=9))
+
+
+def test_a_template_that_only_looks_alike_is_refused(small_model, template, tmp_path):
+    content = {"model_state_dict": small_model.state_dict(), "template_digest": "of another template"}
+    torch.save(content, tmp_path / "other.pt")
+    with pytest.raises(InputError, match="another template"):
+        model_from_checkpoint(read_checkpoint(tmp_path / "other.pt"), template)
+
+
+@pytest.mark.parametrize("content", [{"a": torch.zeros(1)}, [1, 2], {"model_state_dict": 3}])
+def test_foreign_checkpoints_are_input_errors(content, tmp_path):
+    torch.save(content, tmp_path / "foreign.pt")
+    with pytest.raises(InputError, match="foreign.pt"):
+        read_checkpoint(tmp_path / "foreign.pt")
+
+
+def test_a_checkpoint_with_code_inside_is_refused(tmp_path):
+    class Payload:
+        def __reduce__(self):
+            return print, ("run",)
+
+    torch.save({"model_state_dict": Payload()}, tmp_path / "evil.pt")
+    with pytest.raises(InputError, match="evil.pt"):
+        read_checkpoint(tmp_path / "evil.pt")
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+def test_cuda_agrees_with_the_cpu(small_model):
+    images = torch.randn(2, 3, 64, 64)
+    small_model.eval()
+    with torch.no_grad():
+        on_cpu = small_model(images)["mesh_pred"][0]
+        on_gpu = small_model.cuda()(images.cuda())["mesh_pred"][0].cpu()
+    small_model.cpu()
+    np.testing.assert_allclose(on_gpu, on_cpu, atol=2e-3 * float(on_cpu.abs().max()))
