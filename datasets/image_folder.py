@@ -11,6 +11,7 @@ from utils.files import read_json
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".webp")
 NAME_ENDING = "_img"  # of the released demo images; not part of the name
+MIN_SIDE_PX = 16
 RESULT_ENDING = "_plot"  # of our own results, never an input
 
 
@@ -31,6 +32,8 @@ class ImageEntry:
             raise InputError(f"{self.path}: cannot be read as an image ({error})") from error
         if image is None:
             raise InputError(f"{self.path}: cannot be decoded as an image")
+        if min(image.shape[:2]) < MIN_SIDE_PX:
+            raise InputError(f"{self.path}: {image.shape[1]} x {image.shape[0]} px, too small to show a hand")
         return image, K
 
 

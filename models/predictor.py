@@ -18,9 +18,6 @@ from utils.silhouette import predicted_contour
 from utils.template import OPEN_HAND, SPIRAL_LENGTH, Template, load_template
 
 
-MIN_SIDE_PX = 16
-
-
 @dataclass(frozen=True)
 class Hands:
     """What was found in a batch of B crops. Pixels are those of the network's input, metres those of its camera.
@@ -73,9 +70,7 @@ class HandPredictor:
         return self.predict(inputs[None], torch.from_numpy(crop_K)[None])
 
     def fit(self, image: np.ndarray, K: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """The central square of an image at the network's size, with its intrinsics. Raises InputError if tiny."""
-        if min(image.shape[:2]) < MIN_SIDE_PX:
-            raise InputError(f"the image is {image.shape[1]} x {image.shape[0]} px, too small to show a hand")
+        """The central square of an image at the network's size, with its intrinsics."""
         return fit_square(image, K, self.size)
 
     @torch.inference_mode()

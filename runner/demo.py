@@ -34,7 +34,7 @@ def demo(options: Options) -> int:
             if not process(entry, predictor, folder):
                 unreliable.append(entry.name)
         except InputError as error:
-            skipped.append(f"{entry.path.name}: {error}")
+            skipped.append(str(error))
     seconds = time.perf_counter() - started
     print(f"{len(entries) - len(skipped)} of {len(entries)} images in {seconds:.1f} s, results in {folder}")
     if unreliable:

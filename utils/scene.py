@@ -12,10 +12,11 @@ GRID_COLOR = (216, 219, 224)
 TEXT_COLOR = (90, 96, 106)
 CAMERA_COLOR = (40, 46, 56)
 GRID_STEP_M = 0.1
+MAX_REACH_M = 3.0  # beyond the depths that the registration allows; keeps nonsense from drawing a floor of kilometres
 AZIMUTH_DEGREES, ELEVATION_DEGREES = 52.0, 22.0  # from behind the camera, to its right and above
 FOCAL_RATIO = 2.4  # focal length over image side: a long lens, little distortion
 FRAMING = 0.9  # share of the image that the contents fill
-SCENE_CENTER_Y = 0.68  # the scene lies below the close-up
+SCENE_CENTER_Y = 0.66  # the scene lies below the close-up
 CLOSE_UP_SIDE = 0.56  # of the image
 CAMERA_SIZE_M = 0.06
 
@@ -54,7 +55,7 @@ class SceneView:
 
 def frame_scene(points_m: np.ndarray, size: int) -> SceneView:
     """The view that shows the origin and all points (N, 3) of camera space, metres."""
-    points_m = points_m[np.isfinite(points_m).all(axis=1)]
+    points_m = points_m[(np.abs(points_m) < MAX_REACH_M).all(axis=1)]
     reach = np.abs(points_m).max(axis=0, initial=GRID_STEP_M)
     depth, half_width, floor = (np.ceil(value / GRID_STEP_M) * GRID_STEP_M for value in (reach[2], reach[0], reach[1]))
     corners = np.array([[x, floor, z] for x in (-half_width, half_width) for z in (0, depth)])
@@ -64,7 +65,7 @@ def frame_scene(points_m: np.ndarray, size: int) -> SceneView:
 
 def frame_close_up(points_m: np.ndarray, size: int) -> SceneView:
     """The same direction of view, filled by the points (N, 3) alone; a square of CLOSE_UP_SIDE of the image."""
-    points_m = points_m[np.isfinite(points_m).all(axis=1)]
+    points_m = points_m[(np.abs(points_m) < MAX_REACH_M).all(axis=1)]
     return _look_at(points_m, round(size * CLOSE_UP_SIDE), 0.5, 0.0, 0.0, 0.0)
 
 
@@ -81,7 +82,8 @@ def _look_at(
     turned = contents_m @ rotation.T if len(contents_m) else np.zeros((1, 3))
     center = (turned.min(axis=0) + turned.max(axis=0)) / 2
     extent = np.abs(turned - center)
-    distance = (extent[:, :2].max(axis=1) * 2 * FOCAL_RATIO / FRAMING + extent[:, 2]).max() + 1e-3
+    room = np.array([1.0, 2 * min(center_y, 1 - center_y)]) * FRAMING  # shares of the image: width, height
+    distance = ((extent[:, :2] / room).max(axis=1) * 2 * FOCAL_RATIO + extent[:, 2]).max() + 1e-3
     focal = FOCAL_RATIO * size
     K = np.array([[focal, 0, size / 2], [0, focal, size * center_y], [0, 0, 1.0]])
     return SceneView(rotation, np.array([0, 0, distance]) - center, K, size, depth, floor, half_width)
