@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 import cv2
 import numpy as np
 
-from datasets.geometry import (
+from utils.geometry import (
     crop_image,
     crop_intrinsics,
     crop_points,
@@ -29,7 +29,7 @@ class AugmentationSettings:
         position: standard deviation of the crop jitter before truncation to [-1, 1]; 0 centres every crop.
         rotation_degrees: largest rotation; 0 rotates nothing.
         color: jitter brightness, contrast, saturation and hue.
-        flip: mirror half of the samples. They show left hands and are labelled as such.
+        flip: mirror half of the samples. They show left hands.
     """
 
     position: float = 3.0

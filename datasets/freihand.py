@@ -10,20 +10,24 @@ import trimesh
 from torch.utils.data import Dataset
 
 from datasets.augmentation import AugmentationSettings, HandSample, augment
-from datasets.geometry import (
+from datasets.heatmaps import landmark_heatmaps
+from utils.errors import InputError
+from utils.files import read_json
+from utils.geometry import (
     EVALUATION_HALF_PX,
+    INPUT_MEAN,
+    INPUT_STD,
+    MESH_SCALE_M,
     crop_image,
     crop_intrinsics,
     project,
     to_network_input,
 )
-from datasets.heatmaps import landmark_heatmaps
-from utils.errors import InputError
-from utils.files import read_json
+from utils.images import read_image
+from utils.joints import NUM_JOINTS
 
 VERSIONS = ("gs", "hom", "sample", "auto")  # backgrounds of the training images: index + k * number of annotations
 MASK_THRESHOLD = 240
-MESH_SCALE_M = 0.2  # the network predicts the mesh in units of this
 HEATMAP_DOWNSCALE = 2
 
 
@@ -47,20 +51,21 @@ class FreiHANDTraining(Dataset):
         num_vertices: int,
         size: int,
         augmentation: AugmentationSettings,
-        mean: float = 0.5,
-        std: float = 0.5,
+        mean: float = INPUT_MEAN,
+        std: float = INPUT_STD,
         seed: int = 0,
     ) -> None:
         self.root = Path(root)
         self.size, self.mean, self.std, self.seed = size, mean, std, seed
         self.augmentation = augmentation
         self.K = read_rows(self.root / "training_K.json", (3, 3))
-        self.xyz = read_rows(self.root / "training_xyz.json", (21, 3))
+        self.xyz = read_rows(self.root / "training_xyz.json", (NUM_JOINTS, 3))
         self.num_vertices = num_vertices
         vertices_file = self.root / "training_verts.json"
         self.vertices = None
         if vertices_file.is_file():
-            self.vertices = read_rows(vertices_file, (num_vertices, 3), np.float32)
+            self.vertices = read_meshes(vertices_file).astype(np.float32)
+            check_topology(vertices_file, self.vertices.shape[1], num_vertices)
         elif not (self.root / "training/mesh").is_dir():
             raise InputError(f"{vertices_file}: no such file, and no {self.root / 'training/mesh'} with meshes either")
         counted = {"training_K.json": self.K, "training_xyz.json": self.xyz, "training_verts.json": self.vertices}
@@ -106,13 +111,12 @@ class FreiHANDTraining(Dataset):
             vertices = np.asarray(trimesh.load(path, process=False, maintain_order=True, force="mesh").vertices)
         except Exception as error:  # readers raise whatever the damage provokes
             raise InputError(f"{path}: cannot be read as a mesh ({error})") from error
-        if vertices.shape != (self.num_vertices, 3):
-            raise InputError(f"{path}: {len(vertices)} vertices, expected {self.num_vertices} as in the template")
+        check_topology(path, len(vertices), self.num_vertices)
         return vertices
 
     def __getitem__(self, key: tuple[int, int]) -> dict[str, np.ndarray]:
         """Sample (epoch, index): `image` (3, S, S), `mesh` (V, 3) in units of 0.2 m from the wrist, `heatmaps`
-        (21, S/2, S/2), `silhouette` (S/2, S/2) and `K` (3, 3), all float32."""
+        (21, S/2, S/2) and `silhouette` (S/2, S/2), all float32."""
         epoch, index = key
         rng = np.random.default_rng((self.seed, epoch, index))
         sample = augment(self.read(index), self.augmentation, self.size, rng)
@@ -122,7 +126,6 @@ class FreiHANDTraining(Dataset):
             "mesh": (sample.vertices_m / MESH_SCALE_M).astype(np.float32),
             "heatmaps": landmark_heatmaps(sample.landmarks_px, self.size, HEATMAP_DOWNSCALE),
             "silhouette": cv2.resize(sample.mask, half).astype(np.float32) / 255,
-            "K": sample.K.astype(np.float32),
         }
 
 
@@ -137,7 +140,7 @@ class FreiHANDEvaluation(Dataset):
         InputError: as `FreiHANDTraining`.
     """
 
-    def __init__(self, root: str | Path, size: int, mean: float = 0.5, std: float = 0.5) -> None:
+    def __init__(self, root: str | Path, size: int, mean: float = INPUT_MEAN, std: float = INPUT_STD) -> None:
         self.root = Path(root)
         self.size, self.mean, self.std = size, mean, std
         self.K = read_rows(self.root / "evaluation_K.json", (3, 3))
@@ -163,13 +166,41 @@ def read_rows(path: Path, shape: tuple[int, int], dtype: type = np.float64) -> n
     rows = read_json(path, expected)
     try:
         array = np.asarray(rows, dtype)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         array = np.empty(0)
     if array.ndim != 3 or array.shape[1:] != shape or not len(array):
         raise InputError(f"{path}: {_describe(rows, array)}; expected {expected}")
     if not np.isfinite(array).all():
         raise InputError(f"{path}: entry {int(np.argwhere(~np.isfinite(array))[0][0])} is not finite")
     return array
+
+
+def read_meshes(path: Path) -> np.ndarray:
+    """Read a JSON list of meshes of one topology: (N, V, 3). Raises InputError."""
+    return as_points(read_json(path, "a list of V x 3 meshes"), path, None)
+
+
+def as_points(rows: object, path: Path, points: int | None) -> np.ndarray:
+    """Rows of a file as finite points (N, P, 3), P given or free. Raises InputError."""
+    try:
+        array = np.asarray(rows, np.float64)
+    except (TypeError, ValueError, OverflowError):
+        array = np.empty(0)
+    if array.ndim != 3 or array.shape[2] != 3 or not array.size or points not in (None, array.shape[1]):
+        shape = " x ".join(map(str, array.shape)) if array.size else "a ragged or empty list"
+        raise InputError(f"{path}: found {shape}, expected N x {points or 'V'} x 3 numbers")
+    if not np.isfinite(array).all():
+        raise InputError(f"{path}: entry {int(np.argwhere(~np.isfinite(array))[0][0])} is not finite")
+    return array
+
+
+def check_topology(path: Path, found: int, expected: int) -> None:
+    """Raise InputError unless a mesh of the data has as many vertices as the template."""
+    if found != expected:
+        raise InputError(
+            f"{path}: meshes of {found} vertices, and a template of {expected}. Name the template that the data was "
+            "made with: --template template/mano for FreiHAND (778), see template/README.md"
+        )
 
 
 def _describe(rows: object, array: np.ndarray) -> str:
@@ -208,12 +239,3 @@ def require_numbered(folder: Path, suffix: str, count: int) -> None:
     missing = next((name for i in range(count) if (name := f"{i:08d}.{suffix}") not in names), None)
     if missing is not None:
         raise InputError(f"{folder / missing}: no such file; expected {count} for the annotations in {folder.parent}")
-
-
-def read_image(path: Path, flags: int = cv2.IMREAD_COLOR_RGB) -> np.ndarray:
-    """Read an image as RGB (H, W, 3) or grey (H, W) uint8. Raises InputError."""
-    image = cv2.imread(str(path), flags) if path.is_file() else None
-    if image is None:
-        reason = "cannot be decoded as an image" if path.is_file() else "no such file"
-        raise InputError(f"{path}: {reason}")
-    return image

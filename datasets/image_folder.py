@@ -3,11 +3,11 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-import cv2
 import numpy as np
 
 from utils.errors import InputError
 from utils.files import read_json
+from utils.images import read_image
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".webp")
 NAME_ENDING = "_img"  # of the released demo images; not part of the name
@@ -23,15 +23,9 @@ class ImageEntry:
     path: Path
 
     def read(self) -> tuple[np.ndarray, np.ndarray]:
-        """RGB image (H, W, 3) uint8, upright, and intrinsics K (3, 3) in pixels. Raises InputError."""
+        """RGB image (H, W, 3) uint8, upright, and its intrinsics K (3, 3) in pixels. Raises InputError."""
         K = read_intrinsics(self.path.parent, self.name)
-        try:
-            encoded = np.fromfile(self.path, np.uint8)
-            image = cv2.imdecode(encoded, cv2.IMREAD_COLOR_RGB) if len(encoded) else None
-        except (OSError, cv2.error) as error:
-            raise InputError(f"{self.path}: cannot be read as an image ({error})") from error
-        if image is None:
-            raise InputError(f"{self.path}: cannot be decoded as an image")
+        image = read_image(self.path)
         if min(image.shape[:2]) < MIN_SIDE_PX:
             raise InputError(f"{self.path}: {image.shape[1]} x {image.shape[0]} px, too small to show a hand")
         return image, K
@@ -65,7 +59,7 @@ def read_intrinsics(folder: Path, name: str) -> np.ndarray:
     if binary.is_file():
         try:
             content = np.load(binary, allow_pickle=False)
-        except (OSError, ValueError, EOFError) as error:
+        except Exception as error:  # a damaged file may raise almost anything
             raise InputError(f"{binary}: cannot be read as an array ({error})") from error
         source = binary
     elif text.is_file():
@@ -75,8 +69,9 @@ def read_intrinsics(folder: Path, name: str) -> np.ndarray:
     else:
         raise InputError(f"{binary}: no such file, nor {text.name}; expected the camera's 3 x 3 intrinsics in pixels")
     try:
-        K = np.asarray(content, np.float64)
-    except (TypeError, ValueError):
+        K = np.array(content)
+        K = K.astype(np.float64, casting="same_kind" if K.dtype.kind == "f" else "safe")
+    except (TypeError, ValueError, OverflowError):
         K = np.empty(0)
     if K.shape != (3, 3):
         shape = " x ".join(map(str, K.shape)) if K.size else "no matrix"

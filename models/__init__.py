@@ -3,6 +3,6 @@
 from models.build import build_model
 from models.cmr import CMR, VARIANTS
 from models.encoder import BACKBONES
-from models.predictor import HandPredictor, load_predictor
+from models.predictor import HandPredictor
 
-__all__ = ["BACKBONES", "CMR", "VARIANTS", "HandPredictor", "build_model", "load_predictor"]
+__all__ = ["BACKBONES", "CMR", "VARIANTS", "HandPredictor", "build_model"]

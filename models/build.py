@@ -57,12 +57,15 @@ def _imagenet_weights(backbone: str, pretrained: bool | str | Path) -> Mapping[s
         if not path.is_file():
             raise InputError(f"--imagenet {path}: no such file; expected torchvision weights of {backbone} (.pth)")
         try:
-            return torch.load(path, map_location="cpu", weights_only=True)
+            weights = torch.load(path, map_location="cpu", weights_only=True)
         except Exception as error:  # a damaged archive may raise almost anything
             raise InputError(f"--imagenet {path}: cannot be read as a weight file ({error})") from error
+        if not isinstance(weights, Mapping) or not all(isinstance(value, Tensor) for value in weights.values()):
+            raise InputError(f"--imagenet {path}: expected a state dict of {backbone}, as torchvision stores it")
+        return weights
     try:
         return get_model_weights(backbone.lower()).IMAGENET1K_V1.get_state_dict(progress=True, check_hash=True)
-    except (OSError, RuntimeError) as error:
+    except Exception as error:  # no network, or a damaged file in the cache: anything may be raised
         warnings.warn(
             f"no ImageNet weights for {backbone} ({error}): training from scratch. Put torchvision's file into "
             f"{Path(torch.hub.get_dir()) / 'checkpoints'}, or name one with --imagenet FILE.",

@@ -13,6 +13,8 @@ from models.cmr import CMR, VARIANTS
 from utils.errors import InputError
 from utils.template import Template
 
+DECODER_LEVELS = (4, 3, 2, 1)  # numbers of the mesh decoder's blocks, finest level first
+
 
 @dataclass(frozen=True)
 class Checkpoint:
@@ -22,7 +24,6 @@ class Checkpoint:
         path: where it was read from.
         weights: the network's state dict.
         name, backbone, attention, out_channels: the network, read off the keys and shapes of the weights.
-        num_vertices: vertices of the coarsest level of its template.
         training: everything else in the file (epoch, optimiser, options, ...); empty for a bare state dict.
     """
 
@@ -36,7 +37,8 @@ class Checkpoint:
 
     def option(self, name: str, default: Any) -> Any:
         """A stored option of the run that wrote this file, else the default."""
-        return self.training.get("options", {}).get(name, default)
+        stored = self.training.get("options")
+        return stored.get(name, default) if isinstance(stored, Mapping) else default
 
 
 def read_checkpoint(path: str | Path) -> Checkpoint:
@@ -57,7 +59,10 @@ def read_checkpoint(path: str | Path) -> Checkpoint:
     if isinstance(content, Mapping) and "model_state_dict" in content:
         weights = content["model_state_dict"]
         training = {key: value for key, value in content.items() if key != "model_state_dict"}
-    if not isinstance(weights, Mapping) or not all(isinstance(value, Tensor) for value in weights.values()):
+    if not isinstance(weights, Mapping) or not all(
+        isinstance(key, str) and isinstance(value, Tensor) and (value.ndim or key.endswith("num_batches_tracked"))
+        for key, value in weights.items()
+    ):
         raise InputError(f"{path}: expected a state dict, or a dict with model_state_dict")
     return Checkpoint(path, weights, *_architecture(path, weights), training)
 
@@ -67,9 +72,9 @@ def _architecture(path: Path, weights: Mapping[str, Tensor]) -> tuple[str, str, 
         stages = variant.stages
         expected = {f"{stage.encoder}.layer1.0.conv1.weight" for stage in stages}
         expected |= {f"{stage.head}.conv.weight" for stage in stages}
+        expected |= {f"de_layers.{level}.conv1.layer.weight" for level in DECODER_LEVELS}
         if expected <= weights.keys():
-            blocks = [key for key in weights if key.startswith("heads.") and key.endswith(".layer.weight")]
-            widths = tuple(len(weights[f"de_layers.{i}.conv1.layer.bias"]) for i in range(len(blocks), 0, -1))
+            widths = tuple(weights[f"de_layers.{level}.conv1.layer.weight"].shape[0] for level in DECODER_LEVELS)
             backbone = "ResNet50" if f"{stages[0].encoder}.layer1.0.conv3.weight" in weights else "ResNet18"
             return name, backbone, "attention.gamma" in weights, widths
     raise InputError(f"{path}: its weights are of none of the networks {', '.join(VARIANTS)}")
@@ -95,6 +100,6 @@ def model_from_checkpoint(checkpoint: Checkpoint, template: Template) -> CMR:
         raise InputError(
             f"{checkpoint.path}: its weights do not fit this template and these spirals "
             f"({'/'.join(map(str, template.num_vertices))} vertices); name the template it was trained on with "
-            f"--template. First difference: {str(error).splitlines()[1].strip()}"
+            f"--template. Last difference: {str(error).splitlines()[-1].strip()}"
         ) from error
     return model

@@ -13,7 +13,8 @@ from models.attention import FeatureAttention
 from models.encoder import BACKBONES, GLOBAL_CHANNELS, STEM_CHANNELS, EncoderStage
 from models.heatmap_decoder import HeatmapDecoder, heatmap_head
 from models.spiral import SpiralBlock, SpiralConv, Upsample
-from models.subpose import NUM_JOINTS, TIP_PAIRS, WHOLE_FINGERS, SubPoseAggregation
+from models.subpose import TIP_PAIRS, WHOLE_FINGERS, SubPoseAggregation
+from utils.joints import NUM_JOINTS
 from utils.template import Template
 
 OUT_CHANNELS = (64, 128, 256, 512)  # mesh decoder widths, finest level first

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from torchvision.models import resnet18, resnet50
 
 from models.layers import ConvBlock
+from utils.errors import InputError
 
 STEM_CHANNELS = 64  # stem output of ResNet18 and ResNet50
 GLOBAL_CHANNELS = 1000  # outputs of `fc`, kept from the ImageNet classifier
@@ -77,12 +78,15 @@ class EncoderStage(nn.Module):
         return Features(stem, (x4, x3, x2, x1), pooled)
 
     def load_imagenet(self, state_dict: Mapping[str, Tensor]) -> None:
-        """Copy every ImageNet tensor this stage has a place for. Raises ValueError if one does not fit."""
+        """Copy every ImageNet tensor this stage has a place for. Raises InputError if one does not fit."""
         own = self.state_dict()
         for key, value in own.items():
-            if key.startswith("reduce."):
+            # Older torchvision files do not count batches; the counter plays no part with a fixed momentum.
+            if key.startswith("reduce.") or key.endswith("num_batches_tracked"):
                 continue
             if key not in state_dict or state_dict[key].shape != value.shape:
-                raise ValueError(f"ImageNet weights: '{key}' of shape {tuple(value.shape)} is missing or different")
+                raise InputError(
+                    f"--imagenet: '{key}' {tuple(value.shape)} is missing or different; expected torchvision's"
+                )
             with torch.no_grad():
                 value.copy_(state_dict[key])

@@ -1,21 +1,16 @@
 """From an image and its intrinsics to a hand in camera space: network, registration, and nothing else."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from datasets.freihand import MESH_SCALE_M
-from datasets.geometry import fit_square, to_network_input
-from models.checkpoint import model_from_checkpoint, read_checkpoint
 from models.cmr import CMR
-from models.registration import Registration, contour_extents, register
-from utils.errors import InputError
+from models.registration import contour_extents, register
+from utils.geometry import INPUT_MEAN, INPUT_SIZE_PX, INPUT_STD, MESH_SCALE_M, fit_square, to_network_input
 from utils.silhouette import predicted_contour
-from utils.template import OPEN_HAND, SPIRAL_LENGTH, Template, load_template
+from utils.template import Template
 
 
 @dataclass(frozen=True)
@@ -28,7 +23,8 @@ class Hands:
         landmarks_px: (B, 21, 2) float32, arg-max of the heat maps.
         confidence: (B, 21) float32, maxima of the heat maps.
         silhouette: (B, S/2, S/2) float32 probabilities.
-        registration: translation, residual in pixels and success per hand.
+        translation_m: (B, 3) float64, position of the wrist's origin in camera space.
+        residual_px: (B,) float64 and success: (B,) bool, see `Registration`.
     """
 
     vertices_m: np.ndarray
@@ -36,7 +32,9 @@ class Hands:
     landmarks_px: np.ndarray
     confidence: np.ndarray
     silhouette: np.ndarray
-    registration: Registration
+    translation_m: np.ndarray
+    residual_px: np.ndarray
+    success: np.ndarray
 
 
 class HandPredictor:
@@ -48,7 +46,14 @@ class HandPredictor:
         size, mean, std: its input.
     """
 
-    def __init__(self, model: CMR, template: Template, size: int = 224, mean: float = 0.5, std: float = 0.5) -> None:
+    def __init__(
+        self,
+        model: CMR,
+        template: Template,
+        size: int = INPUT_SIZE_PX,
+        mean: float = INPUT_MEAN,
+        std: float = INPUT_STD,
+    ) -> None:
         self.model = model.eval()
         self.template = template
         self.size, self.mean, self.std = size, mean, std
@@ -97,7 +102,9 @@ class HandPredictor:
             landmarks_px=landmarks.cpu().numpy(),
             confidence=confidence.cpu().numpy(),
             silhouette=silhouette,
-            registration=registration,
+            translation_m=registration.translation_m.cpu().numpy(),
+            residual_px=registration.residual_px.cpu().numpy(),
+            success=registration.success.cpu().numpy(),
         )
 
 
@@ -117,25 +124,3 @@ def silhouette_extents(silhouettes: np.ndarray, image_size: int) -> Tensor:
         if contour is not None:
             row.copy_(contour_extents(torch.from_numpy(contour[:, 0])))
     return extents
-
-
-def load_predictor(
-    checkpoint: str | Path, template: str | Path | None = None, device: str | torch.device = "cpu"
-) -> HandPredictor:
-    """A predictor from a checkpoint file, released or own.
-
-    Args:
-        checkpoint: path of the file.
-        template: see `load_template`; None takes the one stored with the checkpoint, else the open hand.
-
-    Raises:
-        InputError: a file cannot be used.
-    """
-    read = read_checkpoint(checkpoint)
-    stored: Sequence[int] | int = read.option("seq_length", SPIRAL_LENGTH)
-    path = template if template is not None else read.option("template", OPEN_HAND)
-    loaded = load_template(path, stored, read.option("dilation", 1))
-    size, mean, std = (read.option(*pair) for pair in (("size", 224), ("img_mean", 0.5), ("img_std", 0.5)))
-    if not isinstance(size, int) or size % 32:
-        raise InputError(f"{checkpoint}: stores an input size of {size!r}; expected a multiple of 32")
-    return HandPredictor(model_from_checkpoint(read, loaded).to(device), loaded, size, mean, std)

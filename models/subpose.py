@@ -5,7 +5,8 @@ from itertools import combinations
 import torch
 from torch import Tensor, nn
 
-NUM_JOINTS = 21
+from utils.joints import NUM_JOINTS
+
 FINGER_TIPS = (4, 8, 12, 16, 20)
 TIP_PAIRS = tuple(combinations(FINGER_TIPS, 2))  # 10 sub-poses
 WHOLE_FINGERS = tuple(tuple(range(tip - 3, tip + 1)) for tip in FINGER_TIPS)  # 5 sub-poses

@@ -12,7 +12,7 @@ from datasets.image_folder import ImageEntry, list_images
 from models.predictor import HandPredictor
 from models.registration import MIN_CONFIDENCE
 from options import Options
-from runner.setup import prepare
+from runner.setup import make_predictor, prepare
 from utils.errors import InputError
 from utils.files import atomic_write
 from utils.result_plot import plot_result
@@ -22,10 +22,9 @@ JPEG_QUALITY = 92
 
 def demo(options: Options) -> int:
     """Process every image; a bad one is reported and skipped. Returns 0, or 1 if any was skipped."""
-    entries = list_images(options.image_dir)
+    entries = list_images(options.image_root)
     setup = prepare(options)
-    options = setup.options
-    predictor = HandPredictor(setup.model, setup.template, options.size, options.img_mean, options.img_std)
+    predictor = make_predictor(setup)
     folder = options.results_dir
     skipped, unreliable = [], []
     started = time.perf_counter()
@@ -67,4 +66,4 @@ def process(entry: ImageEntry, predictor: HandPredictor, folder: Path) -> bool:
     encoded = cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])[1]
     with atomic_write(folder / f"{entry.name}_plot.jpg") as file:
         file.write(encoded.tobytes())
-    return bool(hands.registration.success[0])
+    return bool(hands.success[0])

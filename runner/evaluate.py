@@ -8,11 +8,11 @@ import numpy as np
 from torch.utils.data import DataLoader
 from tqdm import tqdm
 
-from datasets.freihand import FreiHANDEvaluation
-from models.predictor import HandPredictor
+from datasets.freihand import FreiHANDEvaluation, check_equal_lengths
 from options import Options
 from runner.score import has_ground_truth, read_ground_truth, write_report
-from runner.setup import prepare, start_worker
+from runner.setup import make_predictor, prepare, start_worker
+from utils.errors import InputError
 from utils.files import atomic_write
 from utils.metrics import score_predictions
 
@@ -22,16 +22,21 @@ def evaluate(options: Options) -> None:
     setup = prepare(options)
     options = setup.options
     data = FreiHANDEvaluation(options.data_root, options.size, options.img_mean, options.img_std)
-    ground_truth = read_ground_truth(options.data_root) if has_ground_truth(options.data_root) else None
-    predictor = HandPredictor(setup.model, setup.template, options.size, options.img_mean, options.img_std)
+    ground_truth = None
+    if has_ground_truth(options.data_root):
+        ground_truth = read_ground_truth(options.data_root)
+        check_equal_lengths(options.data_root, {"evaluation_K.json": data, "evaluation_xyz.json": ground_truth[0]})
+    predictor = make_predictor(setup)
     loader = DataLoader(data, batch_size=options.batch_size, num_workers=options.workers, worker_init_fn=start_worker)
     joints, vertices, failures = [], [], 0
     for batch in tqdm(loader, unit="batch", dynamic_ncols=True):
         hands = predictor.predict(batch["image"], batch["K"])
         joints.append(hands.joints_m)
         vertices.append(hands.vertices_m)
-        failures += int((~hands.registration.success).sum())
+        failures += int((~hands.success).sum())
     xyz, verts = np.concatenate(joints), np.concatenate(vertices)
+    if not (np.isfinite(xyz).all() and np.isfinite(verts).all()):
+        raise InputError(f"{options.checkpoint}: the network predicts values that are not finite; nothing was written")
     print(f"{len(xyz)} hands; the registration of {failures} is flagged as unreliable")
     path = write_challenge_files(options.run_dir, options.exp_name, xyz, verts)
     print(f"wrote {path} and {path.with_suffix('.zip')}")
@@ -43,7 +48,7 @@ def evaluate(options: Options) -> None:
 
 def write_challenge_files(folder: Path, name: str, xyz: np.ndarray, vertices: np.ndarray) -> Path:
     """Write `NAME.json`, [xyz, verts] in metres, and `NAME.zip` with `pred.json` inside; returns the JSON's path."""
-    text = json.dumps([xyz.tolist(), vertices.tolist()])
+    text = json.dumps([xyz.tolist(), vertices.tolist()], allow_nan=False)
     path = folder / f"{name}.json"
     with atomic_write(path, "w") as file:
         file.write(text)

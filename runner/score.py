@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from datasets.freihand import check_equal_lengths, read_rows
+from datasets.freihand import as_points, check_equal_lengths, read_meshes, read_rows
 from options import Options
 from runner.score_report import pck_figure, score_text, table_text
 from utils.errors import InputError
@@ -50,8 +50,7 @@ def has_ground_truth(root: Path) -> bool:
 def read_ground_truth(root: Path) -> tuple[np.ndarray, np.ndarray]:
     """Joints (N, 21, 3) and vertices (N, V, 3) of the evaluation set. Raises InputError."""
     xyz = read_rows(root / "evaluation_xyz.json", (NUM_JOINTS, 3))
-    path = root / "evaluation_verts.json"
-    vertices = _point_lists(read_json(path, "a list of V x 3 meshes"), path, None)
+    vertices = read_meshes(root / "evaluation_verts.json")
     check_equal_lengths(root, {"evaluation_xyz.json": xyz, "evaluation_verts.json": vertices})
     return xyz, vertices
 
@@ -61,13 +60,14 @@ def read_prediction(path: Path) -> tuple[np.ndarray, np.ndarray]:
     content = _read_zip(path) if path.suffix == ".zip" else read_json(path, EXPECTED)
     if not isinstance(content, list) or len(content) != 2:
         raise InputError(f"{path}: expected {EXPECTED}")
-    return _point_lists(content[0], path, NUM_JOINTS), _point_lists(content[1], path, None)
+    return as_points(content[0], path, NUM_JOINTS), as_points(content[1], path, None)
 
 
 def _read_zip(path: Path) -> object:
     try:
         with zipfile.ZipFile(path) as archive:
-            inside = [info for info in archive.infolist() if info.filename.endswith(".json")]
+            files = [info for info in archive.infolist() if not info.filename.startswith("__MACOSX/")]
+            inside = [info for info in files if info.filename.endswith(".json")]
             if len(inside) != 1:
                 raise InputError(f"{path}: holds {len(inside)} .json files, expected one")
             if inside[0].file_size > MAX_UNZIPPED_BYTES:
@@ -76,17 +76,7 @@ def _read_zip(path: Path) -> object:
                 return json.load(io.TextIOWrapper(file, "utf-8"))
     except FileNotFoundError as error:
         raise InputError(f"{path}: no such file; expected {EXPECTED}") from error
-    except (zipfile.BadZipFile, ValueError, OSError) as error:
+    except InputError:
+        raise
+    except Exception as error:  # a damaged archive may raise almost anything
         raise InputError(f"{path}: cannot be read as a zip with a JSON file ({error})") from error
-
-
-def _point_lists(rows: object, path: Path, points: int | None) -> np.ndarray:
-    """Rows of points as (N, P, 3). Raises InputError."""
-    try:
-        array = np.asarray(rows, np.float64)
-    except (TypeError, ValueError):
-        array = np.empty(0)
-    if array.ndim != 3 or array.shape[2] != 3 or not array.size or points not in (None, array.shape[1]):
-        shape = " x ".join(map(str, array.shape)) if array.size else "a ragged or empty list"
-        raise InputError(f"{path}: found {shape}, expected N x {points or 'V'} x 3 numbers")
-    return array

@@ -8,17 +8,18 @@ from pathlib import Path
 import cv2
 import torch
 
-from models import CMR, build_model
+from models import CMR, HandPredictor, build_model
 from models.checkpoint import Checkpoint, model_from_checkpoint, read_checkpoint
 from options import Options
-from options.options import NETWORK_DEFAULTS
+from options.checks import check_values
+from options.options import RECORDED
 from utils.errors import InputError
 from utils.template import Template, load_template
 
 
 @dataclass(frozen=True)
 class Setup:
-    """What every phase with a network works on. `options` has no open network options left."""
+    """What every phase with a network works on. `options` has nothing open left that belongs to a run."""
 
     options: Options
     device: torch.device
@@ -28,18 +29,23 @@ class Setup:
 
 
 def prepare(options: Options) -> Setup:
-    """Choose the device, seed everything, read the template and build the network.
+    """Make the process repeatable (threads, seed, deterministic algorithms on a CPU), then `load_setup`."""
+    if options.n_threads:
+        torch.set_num_threads(options.n_threads)
+    torch.use_deterministic_algorithms(select_device(options).type == "cpu")
+    return load_setup(options)
+
+
+def load_setup(options: Options) -> Setup:
+    """Choose the device, read checkpoint and template, and build the network from the seed or the checkpoint.
 
     Raises:
         InputError: the device is not there, a file cannot be used, or the options contradict the checkpoint.
     """
     device = select_device(options)
-    if options.n_threads:
-        torch.set_num_threads(options.n_threads)
-    torch.manual_seed(options.seed)
-    torch.use_deterministic_algorithms(device.type == "cpu")
     checkpoint = read_checkpoint(options.checkpoint) if options.checkpoint is not None else None
-    options = with_network_options(options, checkpoint)
+    options = with_recorded_options(options, checkpoint)
+    torch.manual_seed(options.seed)
     template = load_template(options.template, options.seq_length, options.dilation)
     if checkpoint is not None:
         model = model_from_checkpoint(checkpoint, template)
@@ -48,6 +54,27 @@ def prepare(options: Options) -> Setup:
         model = build_model(options.model, options.backbone, template, options.att, pretrained, options.out_channels)
     model = model.to(device=device, memory_format=torch.channels_last)
     return Setup(options, device, template, model, checkpoint)
+
+
+def make_predictor(setup: Setup) -> HandPredictor:
+    """The network of a setup, ready to predict."""
+    options = setup.options
+    return HandPredictor(setup.model, setup.template, options.size, options.img_mean, options.img_std)
+
+
+def load_predictor(checkpoint: str | Path, template: str | Path | None = None, device: str = "auto") -> HandPredictor:
+    """A predictor from a checkpoint file, released or own.
+
+    Args:
+        checkpoint: path of the file.
+        template: see `load_template`; None takes the one stored with the checkpoint, else the open hand.
+        device: `auto`, `cpu` or `cuda`.
+
+    Raises:
+        InputError: a file cannot be used, or the device is not there.
+    """
+    named = None if template is None else str(template)
+    return make_predictor(load_setup(Options(phase="demo", resume=str(checkpoint), template=named, device=device)))
 
 
 def select_device(options: Options) -> torch.device:
@@ -61,13 +88,13 @@ def select_device(options: Options) -> torch.device:
     return torch.device("cuda", options.device_idx)
 
 
-def with_network_options(options: Options, checkpoint: Checkpoint | None) -> Options:
-    """Fill the open network options: from the checkpoint where there is one, else with the defaults.
+def with_recorded_options(options: Options, checkpoint: Checkpoint | None) -> Options:
+    """Fill the open options: from the checkpoint where there is one, else with the defaults of a new run.
 
     Raises:
-        InputError: the command line names another network than the checkpoint's.
+        InputError: the command line contradicts the checkpoint, or a value stored in it is not valid.
     """
-    known = dict(NETWORK_DEFAULTS)
+    known = dict(RECORDED)
     if checkpoint is not None:
         known = {name: checkpoint.option(name, default) for name, default in known.items()}
         known.update(
@@ -76,17 +103,23 @@ def with_network_options(options: Options, checkpoint: Checkpoint | None) -> Opt
             att=checkpoint.attention,
             out_channels=checkpoint.out_channels,
         )
-        for name in ("model", "backbone", "att", "out_channels"):
+        fixed = ["model", "backbone", "att", "out_channels"]
+        if options.phase == "train" and "step" in checkpoint.training:
+            fixed += ["seed", "batch_size"]  # they decide which samples are done already
+        for name in fixed:
             asked = getattr(options, name)
             if asked is not None and asked != known[name]:
                 raise InputError(
                     f"--{name} {asked}: {checkpoint.path} holds {name} {known[name]}; leave the option out to use it"
                 )
-    filled = {}
-    for name, value in known.items():
-        if getattr(options, name) is None:
-            filled[name] = tuple(value) if isinstance(value, list) else value
-    return replace(options, **filled)
+    filled = {
+        name: tuple(value) if isinstance(value, list) else value
+        for name, value in known.items()
+        if getattr(options, name) is None
+    }
+    options = replace(options, **filled)
+    check_values(options, f"{checkpoint.path}: " if checkpoint is not None else "")
+    return options
 
 
 def start_log(path: Path) -> logging.Logger:

@@ -5,6 +5,7 @@ import math
 import signal
 import sys
 import time
+import warnings
 from types import FrameType
 
 import numpy as np
@@ -13,16 +14,18 @@ from tensorboardX import SummaryWriter
 from torch import Tensor
 from torch.utils.data import DataLoader
 from tqdm import tqdm
+from tqdm.contrib.logging import logging_redirect_tqdm
 
 from datasets.augmentation import AugmentationSettings
 from datasets.freihand import FreiHANDTraining
 from datasets.sampler import EpochBatches
 from models.losses import cmr_loss
 from options import Options
+from options.options import RECORDED
 from runner.setup import Setup, prepare, start_log, start_worker
 from runner.training_images import training_overview
 from utils.errors import InputError, TrainingDivergedError
-from utils.files import atomic_write, write_json
+from utils.files import atomic_write, remove_leftovers, write_json
 
 BAR_SECONDS = 0.5
 
@@ -53,8 +56,12 @@ class Trainer:
         self.scheduler = torch.optim.lr_scheduler.StepLR(self.optimizer, options.decay_step, options.lr_decay)
         self.step = 0
         self.stop_signal: int | None = None
-        if setup.checkpoint is not None and setup.checkpoint.training:
-            self._restore(setup.checkpoint.training)
+        self.step_ended = time.perf_counter()
+        if setup.checkpoint is not None:
+            if "step" in setup.checkpoint.training:
+                self._restore(setup.checkpoint.training)
+            else:
+                log.info("%s holds no training state: new run from its weights", setup.checkpoint.path)
         self.batches = EpochBatches(len(self.dataset), options.batch_size, options.epochs, options.seed, self.step)
         self.last_step = self.batches.epochs * self.batches.steps_per_epoch
         if options.max_steps:
@@ -92,9 +99,12 @@ class Trainer:
         previous = {number: signal.signal(number, self._on_signal) for number in (signal.SIGINT, signal.SIGTERM)}
         self.model.train()
         try:
-            with tqdm(
-                total=self.last_step, initial=self.step, unit="step", mininterval=BAR_SECONDS, dynamic_ncols=True
-            ) as bar:
+            with (
+                logging_redirect_tqdm([self.log]),
+                tqdm(
+                    total=self.last_step, initial=self.step, unit="step", mininterval=BAR_SECONDS, dynamic_ncols=True
+                ) as bar,
+            ):
                 for batch in loader:
                     self._one_step(batch, board, bar)
                     if self.step >= self.last_step or self.stop_signal is not None:
@@ -111,21 +121,22 @@ class Trainer:
 
     def _one_step(self, batch: dict[str, Tensor], board: SummaryWriter, bar: tqdm) -> None:
         options = self.options
-        started = time.perf_counter()
         batch = {name: value.to(self.device, non_blocking=True) for name, value in batch.items()}
         terms, output = self._losses(batch)
-        values = {name: term.item() for name, term in terms.items()}
+        values = dict(zip(terms, torch.stack(list(terms.values())).tolist(), strict=True))  # one transfer
         if not math.isfinite(values["loss"]):
             raise TrainingDivergedError(self._divergence_report(values))
         self.optimizer.zero_grad(set_to_none=True)
         terms["loss"].backward()
         self.optimizer.step()
         self.step += 1
+        learning_rate = self.optimizer.param_groups[0]["lr"]
         if self.step % self.batches.steps_per_epoch == 0:
             self.scheduler.step()
 
-        rate = len(batch["image"]) / (time.perf_counter() - started)
-        learning_rate = self.optimizer.param_groups[0]["lr"]
+        ended = time.perf_counter()
+        rate = len(batch["image"]) / (ended - self.step_ended)  # from step to step, waiting for data included
+        self.step_ended = ended
         bar.update()
         bar.set_postfix_str(f"loss {values['loss']:.4f}, lr {learning_rate:.1e}, {rate:.1f} samples/s", refresh=False)
         if self.step % options.log_steps == 0 or self.step == self.last_step:
@@ -153,8 +164,8 @@ class Trainer:
         bad = ", ".join(f"{name} {value}" for name, value in values.items() if not math.isfinite(value))
         return (
             f"step {self.step + 1}: the loss is not finite ({bad}) at learning rate "
-            f"{self.optimizer.param_groups[0]['lr']:.1e}. {self.options.last_checkpoint} is from before, if it "
-            "exists: go on from it with --resume last and a smaller --lr."
+            f"{self.optimizer.param_groups[0]['lr']:.1e}. If there is a {self.options.last_checkpoint}, it is from "
+            "before: go on from it with --resume last and a smaller --lr."
         )
 
     def _on_signal(self, number: int, _frame: FrameType | None) -> None:
@@ -164,7 +175,12 @@ class Trainer:
         self.stop_signal = number
 
     def save(self) -> None:
-        """Write the checkpoint: whole or not at all."""
+        """Write the checkpoint: whole or not at all, and never with weights that are not finite."""
+        if not all(torch.isfinite(parameter).all() for parameter in self.model.parameters()):
+            raise TrainingDivergedError(
+                f"step {self.step}: the weights are not finite at learning rate "
+                f"{self.optimizer.param_groups[0]['lr']:.1e}; no checkpoint was written. Use a smaller --lr."
+            )
         content = {
             "epoch": self.epoch,
             "step": self.step,
@@ -198,10 +214,26 @@ class Trainer:
                 f"{self.options.checkpoint} was trained on {samples} samples, {self.options.data_root} has "
                 f"{len(self.dataset)}; resume on the same data"
             )
-        for name in ("seed", "batch_size", "precision", "lr", "weight_decay"):
-            before, now = training["options"].get(name), getattr(self.options, name)
-            if before != now:
-                self.log.warning("--%s was %s and is now %s: not the run that it was", name, before, now)
+        changed = {
+            name: (before, now)
+            for name, now in self.options.as_dict().items()
+            if name in RECORDED and (before := training["options"].get(name, now)) != now
+        }
+        for name, (before, now) in changed.items():
+            self.log.warning("--%s was %s and is now %s: from here on another run than it was", name, before, now)
+        if {"lr", "lr_decay", "decay_step", "weight_decay"} & changed.keys():
+            self._apply_schedule(int(training["epoch"]))
+
+    def _apply_schedule(self, epochs_done: int) -> None:
+        """Put the learning rates that the options ask for in the place of the restored ones."""
+        options = self.options
+        for group in self.optimizer.param_groups:
+            group["initial_lr"], group["weight_decay"] = options.lr, options.weight_decay
+        self.scheduler = torch.optim.lr_scheduler.StepLR(self.optimizer, options.decay_step, options.lr_decay)
+        self.scheduler.base_lrs = [options.lr]
+        self.scheduler.last_epoch = epochs_done
+        for group in self.optimizer.param_groups:
+            group["lr"] = options.lr * options.lr_decay ** (epochs_done // options.decay_step)
 
 
 def coarse_selections(setup: Setup) -> list[np.ndarray]:
@@ -216,10 +248,16 @@ def coarse_selections(setup: Setup) -> list[np.ndarray]:
 
 def train(options: Options) -> None:
     """Run the training phase."""
-    if options.resume is None and options.last_checkpoint.is_file():
+    continued = options.checkpoint is not None and options.checkpoint.resolve() == options.last_checkpoint.resolve()
+    if options.last_checkpoint.is_file() and not continued:
         raise InputError(f"{options.last_checkpoint} exists: go on with --resume last, or choose another --exp_name")
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", UserWarning)
+        setup = prepare(options)
     log = start_log(options.run_dir / "train.log")
-    setup = prepare(options)
+    for warning in caught:
+        log.warning("%s", warning.message)
     trainer = Trainer(setup, log)
+    remove_leftovers(options.last_checkpoint)
     write_json(options.run_dir / "options.json", setup.options.as_dict(), indent=2)
     trainer.run()

@@ -3,4 +3,4 @@
 # Arguments pass through to run.py:
 #   ./scripts/eval_freihand.sh --exp_name pg
 source "$(dirname "${BASH_SOURCE[0]}")/python_env.sh"
-exec "$PYTHON" run.py --phase eval "$@"
+exec "$PYTHON" "$ROOT/run.py" --phase eval "$@"

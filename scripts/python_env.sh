@@ -1,9 +1,10 @@
-# Sourced by the other scripts: goes to the repository's root and sets PYTHON.
+# Sourced by the other scripts: sets ROOT, the repository, and PYTHON. Paths on the command line stay relative to where
+# the user is.
 #
 # With PYTHON set, that interpreter is used as it is. Otherwise a virtual environment `.venv` is made once from the
 # requirements file named in REQUIREMENTS, and brought up to date when that file changes.
 set -euo pipefail
-cd "$(dirname "${BASH_SOURCE[0]}")/.."
+ROOT="$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)"
 
 find_python() {
     local candidate
@@ -18,23 +19,23 @@ find_python() {
 }
 
 prepare_environment() {
-    local requirements=$1 wanted have=""
-    wanted=$(cat requirements*.txt | cksum)
-    [ -f ".venv/$requirements.done" ] && have=$(cat ".venv/$requirements.done")
+    local requirements=$1 venv="$ROOT/.venv" wanted have=""
+    wanted=$(cat "$ROOT"/requirements*.txt | cksum)
+    [ -f "$venv/$requirements.done" ] && have=$(cat "$venv/$requirements.done")
     if [ "$have" != "$wanted" ]; then
         echo "preparing .venv from $requirements (once)" >&2
-        [ -x .venv/bin/python ] || "$(find_python)" -m venv .venv
-        .venv/bin/python -m pip install --quiet --disable-pip-version-check -r "$requirements" >&2
-        echo "$wanted" > ".venv/$requirements.done"
+        "$venv/bin/python" -m pip --version >/dev/null 2>&1 || "$(find_python)" -m venv --clear "$venv"
+        "$venv/bin/python" -m pip install --quiet --disable-pip-version-check -r "$ROOT/$requirements" >&2
+        echo "$wanted" > "$venv/$requirements.done"
     fi
 }
 
 if [ -z "${PYTHON:-}" ]; then
     if command -v flock >/dev/null; then
-        exec 9>.venv.lock
+        exec 9>"$ROOT/.venv.lock"
         flock 9
     fi
     prepare_environment "${REQUIREMENTS:-requirements.txt}"
     if command -v flock >/dev/null; then exec 9>&-; fi
-    PYTHON=.venv/bin/python
+    PYTHON="$ROOT/.venv/bin/python"
 fi

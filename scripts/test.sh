@@ -3,6 +3,7 @@
 #   ./scripts/test.sh -k registration        ./scripts/test.sh -m slow
 REQUIREMENTS=requirements-dev.txt
 source "$(dirname "${BASH_SOURCE[0]}")/python_env.sh"
+cd "$ROOT"
 if "$PYTHON" -m ruff --version >/dev/null 2>&1; then
     "$PYTHON" -m ruff check .
     "$PYTHON" -m ruff format --check .

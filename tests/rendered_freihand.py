@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 from scipy.spatial.transform import Rotation
 
-from datasets.geometry import project
+from utils.geometry import project
 from utils.rendering import draw_mesh
 from utils.template import Template
 

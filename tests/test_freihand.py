@@ -9,9 +9,9 @@ import trimesh
 
 from datasets.augmentation import AugmentationSettings
 from datasets.freihand import MESH_SCALE_M, FreiHANDEvaluation, FreiHANDTraining
-from datasets.geometry import project
 from datasets.sampler import EpochBatches
 from utils.errors import InputError
+from utils.geometry import project
 
 PLAIN = AugmentationSettings(position=0, rotation_degrees=0, color=False)
 
@@ -41,7 +41,6 @@ def test_samples(rendered_freihand, template):
         "mesh": (750, 3),
         "heatmaps": (21, 48, 48),
         "silhouette": (48, 48),
-        "K": (3, 3),
     }
     assert all(value.dtype == np.float32 for value in sample.values())
     assert -1 <= sample["image"].min() <= sample["image"].max() <= 1
@@ -98,6 +97,8 @@ def test_evaluation_crop(rendered_freihand):
     [
         ("training_K.json", None, "training_K.json: no such file"),
         ("training_K.json", "[[[1, 2, 3], [4, 5", "cut short"),
+        ("training_K.json", f"[[[{'9' * 400}, 0, 0]]]", "training_K.json"),
+        ("training_K.json", "[" * 100_000, "not valid"),
         ("training_K.json", "[]", "3 x 3"),
         ("training_K.json", "[[[1, 2], [3, 4]]]", "2 x 2"),
         ("training_xyz.json", '{"a": 1}', "training_xyz.json"),
@@ -132,7 +133,7 @@ def test_missing_images_and_masks_are_named_before_training(copy, template):
 
 
 def test_another_topology_is_named(copy, template):
-    with pytest.raises(InputError, match="750 x 3 matrices; expected a list of 778 x 3"):
+    with pytest.raises(InputError, match="750 vertices, and a template of 778.*--template"):
         training(copy, template, num_vertices=778)
 
 
@@ -143,6 +144,15 @@ def test_unreadable_image_is_named(copy, template):
     (copy / "evaluation/rgb/00000002.jpg").write_bytes(b"")
     with pytest.raises(InputError, match="00000002.jpg"):
         FreiHANDEvaluation(copy, 224)[2]
+
+
+@pytest.mark.parametrize("share", [0.3, 0.6, 0.95])
+def test_truncated_image_is_named(share, copy, template):
+    path = copy / "training/rgb/00000001.jpg"
+    whole = path.read_bytes()
+    path.write_bytes(whole[: int(len(whole) * share)])
+    with pytest.raises(InputError, match="00000001.jpg"):
+        training(copy, template)[0, 1]
 
 
 def test_batches_are_a_function_of_seed_and_step():

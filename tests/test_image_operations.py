@@ -18,7 +18,11 @@ from datasets.augmentation import (
     rotate,
     silhouette_crop,
 )
-from datasets.geometry import (
+from datasets.heatmaps import landmark_heatmaps
+from models.predictor import heatmap_peaks
+from tests.conftest import shared_file
+from tests.rendered_freihand import place_hand, render
+from utils.geometry import (
     EVALUATION_HALF_PX,
     crop_image,
     crop_intrinsics,
@@ -27,10 +31,6 @@ from datasets.geometry import (
     rotation_affine,
     to_network_input,
 )
-from datasets.heatmaps import landmark_heatmaps
-from models.predictor import heatmap_peaks
-from tests.conftest import shared_file
-from tests.rendered_freihand import place_hand, render
 from utils.silhouette import largest_contour, predicted_contour
 
 

@@ -166,14 +166,27 @@ def test_hierarchy_of_the_open_hand(template):
         vertices = coarse
 
 
+@pytest.mark.filterwarnings("ignore:.*is not cached")
+def test_a_cache_that_cannot_be_written_does_not_stop_anybody(tmp_path, monkeypatch):
+    (tmp_path / "file").write_text("in the way")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
+    sphere = trimesh.creation.icosphere(subdivisions=2)
+    assert len(cached_hierarchy(sphere.vertices, sphere.faces).vertices) == 5
+
+
+@pytest.mark.filterwarnings("ignore:.*is damaged")
 def test_hierarchy_is_cached_and_a_damaged_cache_is_rebuilt(tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     sphere = trimesh.creation.icosphere(subdivisions=2)
     built = build_hierarchy(sphere.vertices, sphere.faces)
-    for damage in (False, False, True):
-        files = list(tmp_path.rglob("*.npz"))
-        if damage:
-            files[0].write_bytes(files[0].read_bytes()[:100])
+    for damage in (None, None, "cut", "flipped"):
+        for file in tmp_path.rglob("*.npz"):
+            content = file.read_bytes()
+            if damage is not None:
+                middle = len(content) // 2
+                file.write_bytes(
+                    content[:100] if damage == "cut" else content[:middle] + b"????" + content[middle + 4 :]
+                )
         cached = cached_hierarchy(sphere.vertices, sphere.faces)
         for ours, theirs in zip(built.up + built.down, cached.up + cached.down, strict=True):
             assert (ours != theirs).nnz == 0

@@ -12,6 +12,7 @@ from models.cmr import VARIANTS
 from models.heatmap_decoder import HeatmapDecoder
 from models.spiral import SpiralConv, Upsample
 from models.subpose import TIP_PAIRS, WHOLE_FINGERS, SubPoseAggregation
+from runner import load_predictor
 from tests.conftest import SMALL_WIDTHS
 from utils.errors import InputError
 from utils.template import load_template
@@ -98,6 +99,19 @@ def test_imagenet_weights_from_a_file_reach_every_stage(template, tmp_path):
     assert torch.equal(model.backbone3.fc.weight, weights["fc.weight"])
 
 
+def test_older_imagenet_files_without_batch_counters_are_fine_and_others_are_not(template, tmp_path):
+    from torchvision.models import resnet18, resnet50
+
+    path = tmp_path / "weights.pth"
+    older = {key: value for key, value in resnet18(weights=None).state_dict().items() if "num_batches" not in key}
+    torch.save(older, path)
+    build_model("cmr_g", "ResNet18", template, pretrained=path, out_channels=SMALL_WIDTHS)
+    for content in (resnet50(weights=None).state_dict(), {"state_dict": older}, [1], torch.zeros(2)):
+        torch.save(content, path)
+        with pytest.raises(InputError, match="--imagenet"):
+            build_model("cmr_g", "ResNet18", template, pretrained=path, out_channels=SMALL_WIDTHS)
+
+
 def test_imagenet_weights_that_cannot_be_had_are_a_warning(template, tmp_path, monkeypatch):
     monkeypatch.setattr(torch.hub, "_hub_dir", str(tmp_path))
     monkeypatch.setattr("urllib.request.urlopen", lambda *_, **__: (_ for _ in ()).throw(OSError("no network")))
@@ -133,7 +147,34 @@ def test_a_template_that_only_looks_alike_is_refused(small_model, template, tmp_
         model_from_checkpoint(read_checkpoint(tmp_path / "other.pt"), template)
 
 
-@pytest.mark.parametrize("content", [{"a": torch.zeros(1)}, [1, 2], {"model_state_dict": 3}])
+@pytest.mark.parametrize("damage", ["de_layers.1.conv1.layer.weight", "heads.2.layer.weight", "uv_head2.conv.bias"])
+def test_incomplete_and_misshapen_weights_are_input_errors(damage, small_model, template, tmp_path):
+    path = tmp_path / "damaged.pt"
+    for value in (None, torch.tensor(1.0), torch.zeros(3)):
+        weights = dict(small_model.state_dict())
+        del weights[damage]
+        if value is not None:
+            weights[damage] = value
+        torch.save(weights, path)
+        with pytest.raises(InputError, match="damaged.pt"):
+            model_from_checkpoint(read_checkpoint(path), template)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{"size": 0}, {"size": "large"}, {"img_std": 0.0}, {"seq_length": None}, {"template": 3}, {"dilation": [0] * 4}],
+)
+def test_stored_options_are_checked(options, small_model, tmp_path):
+    path = tmp_path / "odd.pt"
+    torch.save({"model_state_dict": small_model.state_dict(), "options": options}, path)
+    if options == {"seq_length": None}:  # as good as not stored
+        assert load_predictor(path, device="cpu").size == 224
+        return
+    with pytest.raises(InputError, match="odd.pt"):
+        load_predictor(path, device="cpu")
+
+
+@pytest.mark.parametrize("content", [{"a": torch.zeros(1)}, [1, 2], {"model_state_dict": 3}, {3: torch.zeros(1)}])
 def test_foreign_checkpoints_are_input_errors(content, tmp_path):
     torch.save(content, tmp_path / "foreign.pt")
     with pytest.raises(InputError, match="foreign.pt"):

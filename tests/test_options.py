@@ -7,8 +7,8 @@ from dataclasses import fields
 import pytest
 
 from options import Options, parse_options
-from options.options import NETWORK_DEFAULTS
-from runner.setup import select_device, with_network_options
+from options.options import RECORDED
+from runner.setup import select_device, with_recorded_options
 from utils.errors import InputError
 from utils.template import ROOT
 
@@ -21,7 +21,7 @@ REFERENCE_NAMES = {
 
 def test_every_option_of_the_reference_exists_with_its_value():
     assert {item.name for item in fields(Options)} >= REFERENCE_NAMES
-    options = with_network_options(parse_options(["--phase", "train"]), None)
+    options = with_recorded_options(parse_options(["--phase", "train"]), None)
     assert (options.model, options.backbone, options.size, options.batch_size) == ("cmr_g", "ResNet18", 224, 32)
     assert (options.lr, options.lr_decay, options.decay_step, options.epochs) == (1e-4, 0.1, 30, 38)
     assert (options.out_channels, options.seq_length, options.dilation) == ((64, 128, 256, 512), (27,) * 4, (1,) * 4)
@@ -43,7 +43,12 @@ def test_values_are_typed():
         (["--size", "100"], "multiple of 32"),
         (["--batch_size", "0"], "at least 1"),
         (["--lr", "nan"], "--lr"),
-        (["--img_std", "0"], "above 0"),
+        (["--lr", "inf"], "--lr"),
+        (["--pos_aug", "inf"], "--pos_aug"),
+        (["--img_mean", "nan"], "--img_mean"),
+        (["--seed", "99999999999999999999"], "--seed"),
+        (["--seq_length", "1", "1", "1", "1"], "at least 3"),
+        (["--img_std", "0"], "at least 0.001"),
         (["--rot_aug", "200"], "at most 180"),
         (["--seq_length", "9", "9"], "4 numbers"),
         (["--out_channels", "9", "8", "8", "8"], "multiples of 4"),
@@ -76,7 +81,7 @@ def test_help_is_grouped_and_states_every_default(capsys):
     flat = " ".join(text.split())
     for item in fields(Options):
         assert f"--{item.name}" in text
-        default = NETWORK_DEFAULTS.get(item.name, item.default)
+        default = RECORDED.get(item.name, item.default)
         if isinstance(default, (int, float)):
             assert str(default) in flat
 

@@ -15,14 +15,14 @@ import pytest
 import torch
 import trimesh
 
-from datasets.geometry import project
-from models import load_predictor
 from options import parse_options
+from runner import load_predictor
 from runner.score import read_prediction
 from runner.train import train
 from tests.conftest import SMALL_WIDTHS
 from tests.rendered_freihand import place_hand, render
 from utils.errors import InputError, TrainingDivergedError
+from utils.geometry import project
 from utils.template import ROOT
 
 SMALL = ["--size", "64", "--out_channels", *map(str, SMALL_WIDTHS), "--imagenet", "none"]
@@ -126,6 +126,38 @@ def test_resuming_on_other_data_or_as_another_network_is_refused(trained, render
     assert "99 samples" in result.stderr
 
 
+def test_resuming_keeps_the_runs_options_and_applies_changed_ones(trained, rendered_freihand, tmp_path):
+    path = tmp_path / "FreiHAND/cmr/checkpoints/checkpoint_last.pt"
+    path.parent.mkdir(parents=True)
+    shutil.copy(trained / "FreiHAND/cmr/checkpoints/checkpoint_last.pt", path)
+    result = run("train", rendered_freihand, tmp_path, "--resume", "last", "--epochs", "4", "--lr", "1e-7")
+    assert "--lr was 0.0001 and is now 1e-07" in result.stderr
+    resumed = weights(tmp_path)
+    assert resumed["step"] == 16
+    assert resumed["optimizer_state_dict"]["param_groups"][0]["lr"] == 1e-7
+    assert resumed["options"]["batch_size"] == 4
+    assert resumed["options"]["size"] == 64
+    difference = [
+        (resumed["model_state_dict"][key] - value).abs().max()
+        for key, value in weights(trained)["model_state_dict"].items()
+        if key.endswith("weight")
+    ]
+    assert 0 < max(difference) < 1e-5
+    result = run("train", rendered_freihand, tmp_path, "--resume", "last", "--batch_size", "2", status=2)
+    assert "holds batch_size 4" in result.stderr
+
+
+def test_weights_without_training_state_start_a_new_run(trained, rendered_freihand, tmp_path):
+    content = {"epoch": 37, "model_state_dict": weights(trained)["model_state_dict"]}
+    torch.save(content, tmp_path / "released.pt")
+    arguments = ["--resume", str(tmp_path / "released.pt"), "--size", "64", "--batch_size", "4", "--max_steps", "1"]
+    result = run("train", rendered_freihand, tmp_path, *arguments)
+    assert "new run from its weights" in result.stderr
+    assert weights(tmp_path)["step"] == 1
+    result = run("train", rendered_freihand, tmp_path, *arguments, status=2)
+    assert "exists" in result.stderr
+
+
 def test_a_loss_that_is_not_finite_stops_with_a_report(rendered_freihand, tmp_path):
     arguments = command("train", rendered_freihand, tmp_path, *training("--lr", "1e30"))[2:]
     with pytest.raises(TrainingDivergedError, match=r"step \d+: the loss is not finite"):
@@ -177,6 +209,7 @@ def test_score_of_an_existing_prediction(packed, rendered_freihand, tmp_path):
     if packed:
         with zipfile.ZipFile(tmp_path / "prediction.zip", "w") as archive:
             archive.write(path, "pred.json")
+            archive.writestr("__MACOSX/._pred.json", "added by an archiver")
         path = tmp_path / "prediction.zip"
     arguments = [sys.executable, str(ROOT / "run.py"), "--phase", "score", "--pred", str(path)]
     arguments += ["--gt", str(rendered_freihand), "--out_dir", str(tmp_path / "out")]
@@ -187,12 +220,29 @@ def test_score_of_an_existing_prediction(packed, rendered_freihand, tmp_path):
     assert float(scores["f_al_score_5"]) == 1
 
 
-@pytest.mark.parametrize("content", ["", "[1, 2]", "[[], []]", '{"a": 1}', "[[[[1, 2, 3]]], [[[1, 2]]]]"])
+@pytest.mark.parametrize(
+    "content",
+    [
+        "",
+        "[1, 2]",
+        "[[], []]",
+        '{"a": 1}',
+        "[[[[1, 2, 3]]], [[[1, 2]]]]",
+        f"[[{[[[float('nan')] * 3] * 21]}], [[[1]]]]",
+    ],
+)
 def test_predictions_that_are_none_are_named(content, tmp_path):
     for name in ("pred.json", "pred.zip"):
         (tmp_path / name).write_text(content)
         with pytest.raises(InputError, match=name):
             read_prediction(tmp_path / name)
+    with zipfile.ZipFile(tmp_path / "damaged.zip", "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("pred.json", json.dumps(list(range(1000))))
+    whole = bytearray((tmp_path / "damaged.zip").read_bytes())
+    whole[60:90] = bytes(30)
+    (tmp_path / "damaged.zip").write_bytes(whole)
+    with pytest.raises(InputError, match="damaged.zip"):
+        read_prediction(tmp_path / "damaged.zip")
     with zipfile.ZipFile(tmp_path / "two.zip", "w") as archive:
         archive.writestr("a.json", "1")
         archive.writestr("b.json", "2")
@@ -248,10 +298,22 @@ def test_demo_reports_bad_images_and_goes_on(trained, photos, tmp_path):
         np.save(photos / f"{name}_K.npy", K)
     cv2.imwrite(str(photos / "tiny.png"), np.zeros((1, 1, 3), np.uint8))
     np.save(photos / "tiny_K.npy", np.eye(3))
+    for name, content in (("packed_K.npy", b"PK\x03\x04"), ("digits_K.json", b"[[" + b"9" * 5000 + b"]]")):
+        cv2.imwrite(str(photos / f"{name.partition('_')[0]}.png"), np.zeros((50, 50, 3), np.uint8))
+        (photos / name).write_bytes(content)
     result = demo(trained, photos, tmp_path / "out", status=1)
     skipped = [line for line in result.stderr.splitlines() if line.startswith("skipped: ")]
-    assert len(skipped) == 6
-    for name in ("text.jpg", "nowhere_K.npy", "shape_K.npy", "zero_K.npy", "nan_K.npy", "tiny.png"):
+    assert len(skipped) == 8
+    for name in (
+        "text.jpg",
+        "nowhere_K.npy",
+        "shape_K.npy",
+        "zero_K.npy",
+        "nan_K.npy",
+        "tiny.png",
+        "packed_K.npy",
+        "digits_K.json",
+    ):
         assert any(name in line for line in skipped), name
     assert len(list((tmp_path / "out").iterdir())) == 6
 

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from datasets.geometry import project
 from tests.rendered_freihand import SIZE, place_hand, render, silhouette
 from utils.drawing import draw_skeleton
+from utils.geometry import project
 from utils.rendering import draw_mesh, vertex_normals
 from utils.result_plot import GAP_PX, PANEL_PX, TITLE_PX, plot_result
 from utils.scene import draw_stage, frame_close_up, frame_scene

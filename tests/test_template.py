@@ -151,6 +151,46 @@ def test_matrices_with_indices_out_of_range_are_refused(tmp_path):
         load_arrays(path)
 
 
+@pytest.mark.parametrize("damage", ["faces", "face_index", "levels", "down", "up", "missing"])
+def test_released_transforms_are_checked(damage, template, tmp_path):
+    content = {
+        "vertices": [np.zeros((size, 3)) for size in template.num_vertices],
+        "face": [faces.copy() for faces in template.faces],
+        "down_transform": [matrix.copy() for matrix in template.down],
+        "up_transform": [matrix.copy() for matrix in template.up],
+    }
+    np.save(tmp_path / "joint_regressor.npy", template.joint_regressor)
+    path = tmp_path / "transform.pkl"
+    path.write_bytes(pickle.dumps(content))
+    content["vertices"][0] = template.vertices
+    load_template(tmp_path)
+    if damage == "faces":
+        content["face"] = content["face"][:4]
+    elif damage == "face_index":
+        content["face"][1][0, 0] = 10_000
+    elif damage == "levels":
+        content["vertices"][2] = content["vertices"][2][:-1]
+    elif damage == "down":
+        content["down_transform"][0].data[:] = 0
+    elif damage == "up":
+        content["up_transform"][0].data[0] = np.nan
+    else:
+        del content["face"]
+    path.write_bytes(pickle.dumps(content))
+    with pytest.raises(InputError, match="transform.pkl"):
+        load_template(tmp_path)
+
+
+def test_shared_lists_do_not_multiply(tmp_path):
+    nested = [1]
+    for _ in range(60):
+        nested = [nested, nested]
+    path = tmp_path / "nested.pkl"
+    path.write_bytes(pickle.dumps(nested))
+    read = load_arrays(path)
+    assert read[0] is read[1]
+
+
 def test_truncated_pickles_are_input_errors(tmp_path):
     whole = pickle.dumps({"vertices": [np.zeros((5, 3))]})
     path = tmp_path / "cut.pkl"
@@ -175,6 +215,15 @@ def test_what_is_not_a_template_is_named(tmp_path):
     (tmp_path / "joint_regressor.npy").write_bytes(b"nothing")
     with pytest.raises(InputError, match="joint_regressor.npy"):
         load_template(tmp_path)
+    (tmp_path / "joint_regressor.npy").write_bytes(b"PK\x03\x04")
+    with pytest.raises(InputError, match="joint_regressor.npy"):
+        load_template(tmp_path)
+    for wrong in (np.zeros(642), np.full((21, 642), np.nan), np.full((21, 642), "x")):
+        np.save(tmp_path / "joint_regressor.npy", wrong)
+        with pytest.raises(InputError, match="regressor"):
+            load_template(tmp_path)
+    np.save(tmp_path / "joint_regressor.npy", np.full((21, 642), 1 / 642, np.float32))
+    assert load_template(tmp_path).joint_regressor.dtype == np.float64
     (tmp_path / "template.ply").write_text("ply\nbroken")
     with pytest.raises(InputError, match="template.ply"):
         load_template(tmp_path)

@@ -25,7 +25,7 @@ def atomic_write(path: str | Path, mode: str = "wb") -> Iterator[IO]:
         path.parent.mkdir(parents=True, exist_ok=True)
         handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
     except OSError as error:
-        raise InputError(f"{path.parent}: cannot write here ({error.strerror}); choose another --out_dir") from error
+        raise InputError(f"{path.parent}: cannot write here ({error.strerror}); choose another folder") from error
     temporary = Path(name)
     try:
         with os.fdopen(handle, mode) as file:
@@ -34,9 +34,18 @@ def atomic_write(path: str | Path, mode: str = "wb") -> Iterator[IO]:
             os.fsync(file.fileno())
         temporary.chmod(0o666 & ~_umask())
         temporary.replace(path)
+    except OSError as error:
+        temporary.unlink(missing_ok=True)
+        raise InputError(f"{path}: cannot be written ({error.strerror})") from error
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
+
+
+def remove_leftovers(path: Path) -> None:
+    """Remove temporary files that killed writers of `path` left behind."""
+    for leftover in path.parent.glob(f".{path.name}.*.tmp"):
+        leftover.unlink(missing_ok=True)
 
 
 def _umask() -> int:
@@ -66,7 +75,7 @@ def read_json(path: str | Path, expected: str) -> Any:
             return json.load(file)
     except FileNotFoundError as error:
         raise InputError(f"{path}: no such file; expected {expected}") from error
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+    except (ValueError, RecursionError) as error:
         raise InputError(f"{path}: not valid JSON ({error}); the file may be cut short. Expected {expected}") from error
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror}); expected {expected}") from error

@@ -1,7 +1,7 @@
 """The official FreiHAND score, and what goes beyond it.
 
 Figures are those of the official evaluation script to the last digit, including how it treats predictions with
-another number of vertices. Reference: SPEC of the FreiHAND challenge (Zimmermann et al. 2019).
+another number of vertices.
 """
 
 from dataclasses import dataclass

@@ -102,14 +102,20 @@ def _chumpy_value(record: _Record) -> np.ndarray:
     return np.asarray(record.state["x"])
 
 
-def _convert(value: Any) -> Any:
+def _convert(value: Any, done: dict[int, Any] | None = None) -> Any:
+    """Replace records by arrays and matrices. An object that occurs twice is converted once (`done`, by identity)."""
+    done = {} if done is None else done
+    if id(value) in done:
+        return done[id(value)]
+    converted = value
     if isinstance(value, _Record):
-        return _sparse_from_record(value) if value.name in SPARSE_CLASSES else _chumpy_value(value)
-    if isinstance(value, dict):
-        return {key: _convert(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return type(value)(_convert(item) for item in value)
-    return value
+        converted = _sparse_from_record(value) if value.name in SPARSE_CLASSES else _chumpy_value(value)
+    elif isinstance(value, dict):
+        converted = {key: _convert(item, done) for key, item in value.items()}
+    elif isinstance(value, (list, tuple)):
+        converted = type(value)(_convert(item, done) for item in value)
+    done[id(value)] = converted
+    return converted
 
 
 def load_arrays(path: str | Path) -> Any:

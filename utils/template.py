@@ -89,6 +89,7 @@ def load_template(
         folder, hierarchy = _hierarchy_of(path)
         regressor, order = _find_regressor(folder, path)
     num_vertices = len(hierarchy.vertices[0])
+    regressor = _checked_regressor(path, regressor)
     if regressor.shape != (NUM_JOINTS, num_vertices):
         raise InputError(
             f"{path}: the joint regressor is {regressor.shape[0]} x {regressor.shape[1]}, "
@@ -105,6 +106,16 @@ def load_template(
         joint_regressor=np.ascontiguousarray(regressor[list(order)]),
         joint_order=order,
     )
+
+
+def _checked_regressor(path: Path, regressor: np.ndarray) -> np.ndarray:
+    try:
+        regressor = np.asarray(regressor).astype(np.float64, casting="safe")
+    except TypeError as error:
+        raise InputError(f"{path}: its joint regressor holds {regressor.dtype}, expected numbers") from error
+    if regressor.ndim != 2 or not np.isfinite(regressor).all():
+        raise InputError(f"{path}: expected a joint regressor of 21 x V finite numbers")
+    return regressor
 
 
 def _per_level(option: str, value: int | Sequence[int]) -> tuple[int, ...]:
@@ -147,12 +158,21 @@ def _read_released(path: Path) -> MeshHierarchy:
     shapes = [matrix.shape for matrix in up]
     if len(sizes) != NUM_LEVELS or shapes != list(pairwise(sizes)):
         raise InputError(f"{path}: levels of {sizes} vertices do not fit up-sampling matrices of {shapes}")
-    if any(level.min() < 0 or level.max() >= size for level, size in zip(faces, sizes, strict=True)):
-        raise InputError(f"{path}: a face names a vertex that its level does not have")
+    if len(faces) != NUM_LEVELS or not all(_faces_fit(*level) for level in zip(faces, sizes, strict=True)):
+        raise InputError(f"{path}: expected five lists of triangles that name vertices of their own level")
+    selections = [(matrix.shape[::-1], set(np.diff(matrix.indptr)), set(matrix.data)) for matrix in down]
+    if selections != [(shape, {1}, {1.0}) for shape in shapes]:
+        raise InputError(f"{path}: expected four down-sampling matrices that select one finer vertex for each coarser")
+    if not all(np.isfinite(matrix.data).all() for matrix in up):
+        raise InputError(f"{path}: an up-sampling matrix holds values that are not finite")
     mesh = path.parent / "template.ply"
     if mesh.is_file() and len(_read_mesh(mesh).vertices) != sizes[0]:
         raise InputError(f"{mesh}: its number of vertices is not that of {path} ({sizes[0]})")
     return MeshHierarchy(vertices, faces, down, up)
+
+
+def _faces_fit(faces: np.ndarray, num_vertices: int) -> bool:
+    return faces.ndim == 2 and faces.shape[1] == 3 and len(faces) > 0 and 0 <= faces.min() <= faces.max() < num_vertices
 
 
 def _build_from_mesh(path: Path) -> MeshHierarchy:
@@ -165,8 +185,8 @@ def _read_mesh(path: Path) -> trimesh.Trimesh:
         mesh = trimesh.load(path, process=False, maintain_order=True, force="mesh")
     except Exception as error:  # readers raise whatever the damage provokes
         raise InputError(f"{path}: cannot be read as a mesh ({error})") from error
-    if len(mesh.faces) == 0 or not np.isfinite(mesh.vertices).all():
-        raise InputError(f"{path}: expected a triangle mesh with finite vertices")
+    if not _faces_fit(np.asarray(mesh.faces), len(mesh.vertices)) or not np.isfinite(mesh.vertices).all():
+        raise InputError(f"{path}: expected a triangle mesh with finite vertices, and faces that name them")
     return mesh
 
 
@@ -176,7 +196,7 @@ def _find_regressor(folder: Path, asked: Path) -> tuple[np.ndarray, tuple[int, .
         if file.is_file():
             try:
                 regressor = np.load(file, allow_pickle=False)
-            except (OSError, ValueError, EOFError) as error:
+            except Exception as error:  # a damaged file may raise almost anything
                 raise InputError(f"{file}: cannot be read as an array ({error})") from error
             return (_with_mano_tips(regressor) if order is MANO_TO_FREIHAND else regressor), order
     mano = folder / MANO_FILE

@@ -1,12 +1,13 @@
 """The levels of a template mesh, with the matrices between them."""
 
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
-from zipfile import BadZipFile
 
 import numpy as np
 from scipy import sparse
 
+from utils.errors import InputError
 from utils.files import atomic_write, cache_folder, content_digest
 from utils.mesh.closest_point import upsampling_matrix
 from utils.mesh.decimation import decimate
@@ -62,10 +63,13 @@ def cached_hierarchy(vertices: np.ndarray, faces: np.ndarray) -> MeshHierarchy:
     if path.is_file():
         try:
             return _read(path)
-        except (OSError, ValueError, KeyError, EOFError, BadZipFile):
-            path.unlink(missing_ok=True)
+        except Exception:  # a damaged file may raise almost anything; it is replaced below
+            warnings.warn(f"{path} is damaged and built again", stacklevel=2)
     hierarchy = build_hierarchy(vertices, faces)
-    _write(path, hierarchy)
+    try:
+        _write(path, hierarchy)
+    except InputError as error:
+        warnings.warn(f"the mesh hierarchy is not cached: {error}", stacklevel=2)
     return hierarchy
 
 

@@ -3,6 +3,9 @@
 import cv2
 import numpy as np
 
+MESH_SCALE_M = 0.2  # networks predict meshes in units of this, about the length of a hand
+INPUT_SIZE_PX = 224
+INPUT_MEAN = INPUT_STD = 0.5  # input is (rgb / 255 - mean) / std
 EVALUATION_HALF_PX = 100 / 2 * 1.3  # 65: half side of the fixed evaluation crop of a 224 px FreiHAND image
 
 
