@@ -38,7 +38,8 @@ class Checkpoint:
     def option(self, name: str, default: Any) -> Any:
         """A stored option of the run that wrote this file, else the default."""
         stored = self.training.get("options")
-        return stored.get(name, default) if isinstance(stored, Mapping) else default
+        value = stored.get(name) if isinstance(stored, Mapping) else None
+        return default if value is None else value
 
 
 def read_checkpoint(path: str | Path) -> Checkpoint:

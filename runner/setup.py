@@ -1,7 +1,7 @@
 """From options to a device, a template and a network."""
 
 import logging
-import signal
+import os
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -142,8 +142,8 @@ def start_log(path: Path) -> logging.Logger:
 
 
 def start_worker(_worker: int) -> None:
-    """Data workers are many: one OpenCV thread each. Ctrl-C and SIGTERM reach the whole process group, but it is for
-    the main process to act on them: it still needs its workers to finish the step."""
+    """Data workers are many: one OpenCV thread each. In a process group of their own they are spared the Ctrl-C and
+    the SIGTERM that a terminal, `timeout` or a job script sends to the whole group: it is for the main process to act
+    on them, and it still needs its workers to finish the step."""
     cv2.setNumThreads(0)
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, signal.SIG_IGN)
+    os.setpgrp()

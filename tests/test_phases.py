@@ -37,7 +37,8 @@ def command(phase, data, out, *arguments):
 
 
 def run(phase, data, out, *arguments, status=0):
-    result = subprocess.run(command(phase, data, out, *arguments), capture_output=True, text=True, check=False)
+    called = command(phase, data, out, *arguments)
+    result = subprocess.run(called, capture_output=True, text=True, check=False, timeout=180)
     assert result.returncode == status, result.stderr[-2000:]
     return result
 
@@ -96,15 +97,18 @@ def test_killed_and_resumed_equals_uninterrupted(trained, rendered_freihand, tmp
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_signal_saves_before_leaving(number, trained, rendered_freihand, tmp_path):
-    arguments = training("--save_steps", "1000", "--epochs", "500")
+def test_a_signal_to_the_process_group_saves_before_leaving(number, rendered_freihand, tmp_path):
+    arguments = training("--save_steps", "1000", "--epochs", "500", "--workers", "1")
     process = subprocess.Popen(
-        command("train", rendered_freihand, tmp_path, *arguments), stderr=subprocess.PIPE, text=True
+        command("train", rendered_freihand, tmp_path, *arguments),
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
     )
     for line in process.stderr:
         if "step 2:" in line:
             break
-    process.send_signal(number)
+    os.killpg(process.pid, number)
     process.communicate(timeout=120)
     assert process.returncode == 128 + number
     assert weights(tmp_path)["step"] >= 2

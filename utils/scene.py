@@ -111,7 +111,7 @@ def draw_stage(view: SceneView) -> np.ndarray:
         draw_text(canvas, f"{tick:.1f}", (u + 6, v + 10), TEXT_COLOR, 11)
     end = view.project(np.array([view.half_width_m, view.floor_m, view.depth_m / 2]))
     draw_text(canvas, "z [m]", (end[0] + 30, end[1] + 26), TEXT_COLOR, 12)
-    draw_text(canvas, "close-up", (8, 20), TEXT_COLOR, 12)
+    draw_text(canvas, "close-up", (view.size * CLOSE_UP_SIDE + 4, 20), TEXT_COLOR, 12)
 
     apex, *corners = _camera_frame()
     edges = [[apex, corner] for corner in corners]
