@@ -202,7 +202,7 @@ def test_truncated_pickles_are_input_errors(tmp_path):
 
 
 def test_what_is_not_a_template_is_named(tmp_path):
-    with pytest.raises(InputError, match="nowhere"):
+    with pytest.raises(InputError, match="nowhere: no such"):
         load_template(tmp_path / "nowhere")
     with pytest.raises(InputError, match="holds neither transform.pkl"):
         load_template(tmp_path)

@@ -83,6 +83,8 @@ def load_template(
     path = Path(path)
     if not path.exists() and (ROOT / path).exists():
         path = ROOT / path
+    if not path.exists():
+        raise InputError(f"--template {path}: no such file or folder; see template/README.md for what goes there")
     if path.name.endswith(".pkl") and path.name != "transform.pkl":
         hierarchy, regressor, order = _from_mano(path)
     else:
