@@ -11,13 +11,13 @@ from torchvision.models import get_model_weights
 from models.cmr import CMR, OUT_CHANNELS, VARIANTS
 from models.encoder import BACKBONES, EncoderStage
 from utils.errors import InputError
-from utils.template import Template
+from utils.template import Template, load_template
 
 
 def build_model(
     name: str,
     backbone: str,
-    template: Template,
+    template: Template | str | Path,
     att: bool | None = None,
     pretrained: bool | str | Path = False,
     out_channels: Sequence[int] = OUT_CHANNELS,
@@ -27,7 +27,7 @@ def build_model(
     Args:
         name: `cmr_g`, `cmr_pg` or `cmr_sg`.
         backbone: `ResNet18` or `ResNet50`.
-        template: from `utils.template.load_template`.
+        template: a template, or what `utils.template.load_template` makes one from.
         att: attention on the global feature; None takes the network's own choice (not in `cmr_g`).
         pretrained: True starts every encoder from torchvision's ImageNet weights, cached or downloaded, and warns
             and goes on from scratch where neither works; a path reads them from a torchvision `.pth` file.
@@ -40,6 +40,8 @@ def build_model(
         raise InputError(f"--model {name}: expected one of {', '.join(VARIANTS)}")
     if backbone not in BACKBONES:
         raise InputError(f"--backbone {backbone}: expected one of {', '.join(BACKBONES)}")
+    if not isinstance(template, Template):
+        template = load_template(template)
     model = CMR(name, backbone, template, att, out_channels)
     weights = _imagenet_weights(backbone, pretrained)
     if weights is not None:

@@ -1,11 +1,11 @@
 """Encoder stages: torchvision ResNets, either from the image or from a reduced stack of earlier maps."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
-from torchvision.models import resnet18, resnet50
+from torchvision.models import ResNet, resnet18, resnet50
 
 from models.layers import ConvBlock
 from utils.errors import InputError
@@ -17,7 +17,7 @@ GLOBAL_CHANNELS = 1000  # outputs of `fc`, kept from the ImageNet classifier
 class Backbone(NamedTuple):
     """A ResNet and the widths of its four feature maps, deepest first."""
 
-    factory: type
+    factory: Callable[..., ResNet]
     channels: tuple[int, int, int, int]
 
 

@@ -15,7 +15,7 @@ from models.subpose import TIP_PAIRS, WHOLE_FINGERS, SubPoseAggregation
 from runner import load_predictor
 from tests.conftest import SMALL_WIDTHS
 from utils.errors import InputError
-from utils.template import load_template
+from utils.template import OPEN_HAND, load_template
 
 
 @pytest.mark.parametrize("name", list(VARIANTS))
@@ -117,6 +117,11 @@ def test_imagenet_weights_that_cannot_be_had_are_a_warning(template, tmp_path, m
     monkeypatch.setattr("urllib.request.urlopen", lambda *_, **__: (_ for _ in ()).throw(OSError("no network")))
     with pytest.warns(UserWarning, match="from scratch"):
         build_model("cmr_g", "ResNet18", template, pretrained=True, out_channels=SMALL_WIDTHS)
+
+
+def test_a_template_may_be_named(template):
+    model = build_model("cmr_g", "ResNet18", OPEN_HAND, out_channels=SMALL_WIDTHS)
+    assert model.coarsest[0] == template.num_vertices[-1]
 
 
 def test_unknown_names_and_files_are_input_errors(template, tmp_path):
