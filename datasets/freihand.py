@@ -6,7 +6,6 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-import trimesh
 from torch.utils.data import Dataset
 
 from datasets.augmentation import AugmentationSettings, HandSample, augment
@@ -25,6 +24,7 @@ from utils.geometry import (
 )
 from utils.images import read_image
 from utils.joints import NUM_JOINTS
+from utils.mesh.files import read_mesh
 
 VERSIONS = ("gs", "hom", "sample", "auto")  # backgrounds of the training images: index + k * number of annotations
 MASK_THRESHOLD = 240
@@ -64,7 +64,7 @@ class FreiHANDTraining(Dataset):
         vertices_file = self.root / "training_verts.json"
         self.vertices = None
         if vertices_file.is_file():
-            self.vertices = read_meshes(vertices_file).astype(np.float32)
+            self.vertices = read_rows(vertices_file, (None, 3)).astype(np.float32)
             check_topology(vertices_file, self.vertices.shape[1], num_vertices)
         elif not (self.root / "training/mesh").is_dir():
             raise InputError(f"{vertices_file}: no such file, and no {self.root / 'training/mesh'} with meshes either")
@@ -107,10 +107,7 @@ class FreiHANDTraining(Dataset):
 
     def _read_mesh(self, row: int) -> np.ndarray:
         path = self.root / "training/mesh" / f"{row:08d}.ply"
-        try:
-            vertices = np.asarray(trimesh.load(path, process=False, maintain_order=True, force="mesh").vertices)
-        except Exception as error:  # readers raise whatever the damage provokes
-            raise InputError(f"{path}: cannot be read as a mesh ({error})") from error
+        vertices = np.asarray(read_mesh(path).vertices)
         check_topology(path, len(vertices), self.num_vertices)
         return vertices
 
@@ -160,38 +157,35 @@ class FreiHANDEvaluation(Dataset):
         }
 
 
-def read_rows(path: Path, shape: tuple[int, int], dtype: type = np.float64) -> np.ndarray:
+def read_rows(path: Path, shape: tuple[int | None, int]) -> np.ndarray:
     """Read a JSON list of matrices of one shape: (N, *shape), N at least 1. Raises InputError."""
-    expected = f"a list of {shape[0]} x {shape[1]} matrices"
-    rows = read_json(path, expected)
-    try:
-        array = np.asarray(rows, dtype)
-    except (TypeError, ValueError, OverflowError):
-        array = np.empty(0)
-    if array.ndim != 3 or array.shape[1:] != shape or not len(array):
-        raise InputError(f"{path}: {_describe(rows, array)}; expected {expected}")
-    if not np.isfinite(array).all():
-        raise InputError(f"{path}: entry {int(np.argwhere(~np.isfinite(array))[0][0])} is not finite")
-    return array
+    return as_rows(read_json(path, _expected(shape)), path, shape)
 
 
-def read_meshes(path: Path) -> np.ndarray:
-    """Read a JSON list of meshes of one topology: (N, V, 3). Raises InputError."""
-    return as_points(read_json(path, "a list of V x 3 meshes"), path, None)
+def as_rows(rows: object, path: Path, shape: tuple[int | None, int]) -> np.ndarray:
+    """Finite matrices of one shape as an array (N, *shape), N at least 1.
 
+    Args:
+        rows: what a JSON file held.
+        path: that file, for the error message.
+        shape: of each matrix; None leaves the number of its rows open.
 
-def as_points(rows: object, path: Path, points: int | None) -> np.ndarray:
-    """Rows of a file as finite points (N, P, 3), P given or free. Raises InputError."""
+    Raises:
+        InputError: it is something else.
+    """
     try:
         array = np.asarray(rows, np.float64)
     except (TypeError, ValueError, OverflowError):
         array = np.empty(0)
-    if array.ndim != 3 or array.shape[2] != 3 or not array.size or points not in (None, array.shape[1]):
-        shape = " x ".join(map(str, array.shape)) if array.size else "a ragged or empty list"
-        raise InputError(f"{path}: found {shape}, expected N x {points or 'V'} x 3 numbers")
+    if array.ndim != 3 or not array.size or array.shape[2] != shape[1] or shape[0] not in (None, array.shape[1]):
+        raise InputError(f"{path}: {_describe(rows, array)}; expected {_expected(shape)}")
     if not np.isfinite(array).all():
         raise InputError(f"{path}: entry {int(np.argwhere(~np.isfinite(array))[0][0])} is not finite")
     return array
+
+
+def _expected(shape: tuple[int | None, int]) -> str:
+    return f"a list of {shape[0] or 'V'} x {shape[1]} matrices"
 
 
 def check_topology(path: Path, found: int, expected: int) -> None:
@@ -218,24 +212,22 @@ def check_equal_lengths(root: Path, lists: dict[str, Sequence]) -> None:
 
 
 def count_numbered(folder: Path, suffix: str) -> int:
-    """Number of files 00000000.suffix, 00000001.suffix, ... without a gap. Raises InputError."""
-    try:
-        names = {entry.name for entry in os.scandir(folder) if entry.name.endswith(f".{suffix}")}
-    except OSError as error:
-        raise InputError(f"{folder}: no such folder; see the data layout in README.md") from error
-    count = len(names)
-    missing = next((name for i in range(count) if (name := f"{i:08d}.{suffix}") not in names), None)
-    if missing is not None or not count:
-        raise InputError(f"{folder / (missing or f'00000000.{suffix}')}: no such file, of {count} in this folder")
+    """Number of files 00000000.suffix, 00000001.suffix, ... without a gap, at least 1. Raises InputError."""
+    count = sum(name.endswith(f".{suffix}") for name in _file_names(folder))
+    require_numbered(folder, suffix, max(count, 1))
     return count
 
 
 def require_numbered(folder: Path, suffix: str, count: int) -> None:
     """Raise InputError unless the folder holds at least the files 0 to count - 1."""
-    try:
-        names = {entry.name for entry in os.scandir(folder)}
-    except OSError as error:
-        raise InputError(f"{folder}: no such folder; see the data layout in README.md") from error
+    names = _file_names(folder)
     missing = next((name for i in range(count) if (name := f"{i:08d}.{suffix}") not in names), None)
     if missing is not None:
-        raise InputError(f"{folder / missing}: no such file; expected {count} for the annotations in {folder.parent}")
+        raise InputError(f"{folder / missing}: no such file; expected {count} without a gap")
+
+
+def _file_names(folder: Path) -> set[str]:
+    try:
+        return {entry.name for entry in os.scandir(folder)}
+    except OSError as error:
+        raise InputError(f"{folder}: no such folder; see the data layout in README.md") from error

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from utils.errors import InputError
-from utils.files import read_json
+from utils.files import read_array, read_json
 from utils.images import read_image
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".webp")
@@ -57,11 +57,7 @@ def read_intrinsics(folder: Path, name: str) -> np.ndarray:
     """K (3, 3) from `NAME_K.npy` or `NAME_K.json`. Raises InputError."""
     binary, text = folder / f"{name}_K.npy", folder / f"{name}_K.json"
     if binary.is_file():
-        try:
-            content = np.load(binary, allow_pickle=False)
-        except Exception as error:  # a damaged file may raise almost anything
-            raise InputError(f"{binary}: cannot be read as an array ({error})") from error
-        source = binary
+        content, source = read_array(binary), binary
     elif text.is_file():
         content, source = read_json(text, "a 3 x 3 matrix"), text
         if isinstance(content, dict):

@@ -10,6 +10,7 @@ from torchvision.models import get_model_weights
 
 from models.cmr import CMR, OUT_CHANNELS, VARIANTS
 from models.encoder import BACKBONES, EncoderStage
+from models.weight_file import is_state_dict, read_weight_file
 from utils.errors import InputError
 from utils.template import Template, load_template
 
@@ -58,11 +59,8 @@ def _imagenet_weights(backbone: str, pretrained: bool | str | Path) -> Mapping[s
         path = Path(pretrained)
         if not path.is_file():
             raise InputError(f"--imagenet {path}: no such file; expected torchvision weights of {backbone} (.pth)")
-        try:
-            weights = torch.load(path, map_location="cpu", weights_only=True)
-        except Exception as error:  # a damaged archive may raise almost anything
-            raise InputError(f"--imagenet {path}: cannot be read as a weight file ({error})") from error
-        if not isinstance(weights, Mapping) or not all(isinstance(value, Tensor) for value in weights.values()):
+        weights = read_weight_file(path)
+        if not is_state_dict(weights):
             raise InputError(f"--imagenet {path}: expected a state dict of {backbone}, as torchvision stores it")
         return weights
     try:

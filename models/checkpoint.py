@@ -5,11 +5,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from models.build import build_model
 from models.cmr import CMR, VARIANTS
+from models.weight_file import is_state_dict, read_weight_file
 from utils.errors import InputError
 from utils.template import Template
 
@@ -51,18 +51,14 @@ def read_checkpoint(path: str | Path) -> Checkpoint:
     path = Path(path)
     if not path.is_file():
         raise InputError(f"{path}: no such checkpoint; train one, or name a file with --resume")
-    try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # a damaged archive may raise almost anything
-        raise InputError(f"{path}: cannot be read as a checkpoint ({type(error).__name__}: {error})") from error
+    content = read_weight_file(path)
     training: Mapping[str, Any] = {}
     weights = content
     if isinstance(content, Mapping) and "model_state_dict" in content:
         weights = content["model_state_dict"]
         training = {key: value for key, value in content.items() if key != "model_state_dict"}
-    if not isinstance(weights, Mapping) or not all(
-        isinstance(key, str) and isinstance(value, Tensor) and (value.ndim or key.endswith("num_batches_tracked"))
-        for key, value in weights.items()
+    if not is_state_dict(weights) or not all(
+        value.ndim or key.endswith("num_batches_tracked") for key, value in weights.items()
     ):
         raise InputError(f"{path}: expected a state dict, or a dict with model_state_dict")
     return Checkpoint(path, weights, *_architecture(path, weights), training)

@@ -17,19 +17,21 @@ PRECISIONS = ("float32", "bf16")
 
 
 def option(
-    default: Any, group: str, text: str, choices: tuple[str, ...] | None = None, nargs: str | None = None
+    default: Any,
+    group: str,
+    text: str,
+    choices: tuple[str, ...] | None = None,
+    nargs: str | None = None,
+    **marks: Any,
 ) -> Any:
     """A dataclass field that the parser turns into `--name`."""
-    return field(default=default, metadata={"group": group, "help": text, "choices": choices, "nargs": nargs})
+    return field(default=default, metadata={"group": group, "help": text, "choices": choices, "nargs": nargs, **marks})
 
 
-def recorded(
-    default: Any, group: str, text: str, choices: tuple[str, ...] | None = None, nargs: str | None = None
-) -> Any:
-    """An option that belongs to a run: a checkpoint's own value comes before the default, the command line before
+def recorded(default: Any, *description: Any, **details: Any) -> Any:
+    """An `option` that belongs to a run: a checkpoint's own value comes before the default, the command line before
     both. It is None until `runner.setup` has filled it in."""
-    metadata = {"group": group, "help": text, "choices": choices, "nargs": nargs, "recorded": default}
-    return field(default=None, metadata=metadata)
+    return option(None, *description, **details, recorded=default)
 
 
 @dataclass(frozen=True)
@@ -152,15 +154,15 @@ RECORDED: dict[str, Any] = {
 
 def stated_default(name: str) -> str:
     """What the help says about an option that is not given; empty where there is nothing to say."""
-    default = RECORDED.get(name, next(item.default for item in fields(Options) if item.name == name))
     if name in RECORDED:
-        shown = "the network's own choice" if default is None else default
-    elif default is None:
-        return ""
+        default, prefix = RECORDED[name], "the checkpoint's; for a new run "
+        if default is None:
+            default = "the network's own choice"
     else:
-        shown = default
-    text = " ".join(map(str, shown)) if isinstance(shown, tuple) else str(shown)
-    return f"the checkpoint's; for a new run {text}" if name in RECORDED else text
+        default, prefix = next(item.default for item in fields(Options) if item.name == name), ""
+        if default is None:
+            return ""
+    return prefix + (" ".join(map(str, default)) if isinstance(default, tuple) else str(default))
 
 
 def value_type(name: str) -> type:

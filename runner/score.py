@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from datasets.freihand import as_points, check_equal_lengths, read_meshes, read_rows
+from datasets.freihand import as_rows, check_equal_lengths, read_rows
 from options import Options
 from runner.score_report import pck_figure, score_text, table_text
 from utils.errors import InputError
@@ -50,7 +50,7 @@ def has_ground_truth(root: Path) -> bool:
 def read_ground_truth(root: Path) -> tuple[np.ndarray, np.ndarray]:
     """Joints (N, 21, 3) and vertices (N, V, 3) of the evaluation set. Raises InputError."""
     xyz = read_rows(root / "evaluation_xyz.json", (NUM_JOINTS, 3))
-    vertices = read_meshes(root / "evaluation_verts.json")
+    vertices = read_rows(root / "evaluation_verts.json", (None, 3))
     check_equal_lengths(root, {"evaluation_xyz.json": xyz, "evaluation_verts.json": vertices})
     return xyz, vertices
 
@@ -60,7 +60,7 @@ def read_prediction(path: Path) -> tuple[np.ndarray, np.ndarray]:
     content = _read_zip(path) if path.suffix == ".zip" else read_json(path, EXPECTED)
     if not isinstance(content, list) or len(content) != 2:
         raise InputError(f"{path}: expected {EXPECTED}")
-    return as_points(content[0], path, NUM_JOINTS), as_points(content[1], path, None)
+    return as_rows(content[0], path, (NUM_JOINTS, 3)), as_rows(content[1], path, (None, 3))
 
 
 def _read_zip(path: Path) -> object:

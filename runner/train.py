@@ -53,7 +53,6 @@ class Trainer:
         self.faces = torch.from_numpy(setup.template.faces[0]).to(self.device)
         self.coarse_vertices = [torch.from_numpy(index).to(self.device) for index in coarse_selections(setup)]
         self.optimizer = torch.optim.Adam(self.model.parameters(), lr=options.lr, weight_decay=options.weight_decay)
-        self.scheduler = torch.optim.lr_scheduler.StepLR(self.optimizer, options.decay_step, options.lr_decay)
         self.step = 0
         self.stop_signal: int | None = None
         self.step_ended = time.perf_counter()
@@ -63,6 +62,10 @@ class Trainer:
             else:
                 log.info("%s holds no training state: new run from its weights", setup.checkpoint.path)
         self.batches = EpochBatches(len(self.dataset), options.batch_size, options.epochs, options.seed, self.step)
+        # The rate follows from the options and the epoch alone, so that a resumed run takes a changed one.
+        self.scheduler = torch.optim.lr_scheduler.LambdaLR(
+            self.optimizer, lambda epoch: options.lr_decay ** (epoch // options.decay_step), last_epoch=self.epoch - 1
+        )
         self.last_step = self.batches.epochs * self.batches.steps_per_epoch
         if options.max_steps:
             self.last_step = min(self.last_step, options.max_steps)
@@ -109,7 +112,8 @@ class Trainer:
                     self._one_step(batch, board, bar)
                     if self.step >= self.last_step or self.stop_signal is not None:
                         break
-            self.save()
+            if self.step % options.save_steps:  # otherwise the step itself has saved
+                self.save()
             self.log.info("step %d of %d: saved %s", self.step, self.last_step, options.last_checkpoint)
         finally:
             for number, handler in previous.items():
@@ -198,7 +202,6 @@ class Trainer:
     def _restore(self, training: dict) -> None:
         try:
             self.optimizer.load_state_dict(training["optimizer_state_dict"])
-            self.scheduler.load_state_dict(training["scheduler_state_dict"])
             self.step = int(training["step"])
             torch.set_rng_state(training["rng"]["cpu"])
             samples = int(training["num_samples"])
@@ -214,26 +217,12 @@ class Trainer:
                 f"{self.options.checkpoint} was trained on {samples} samples, {self.options.data_root} has "
                 f"{len(self.dataset)}; resume on the same data"
             )
-        changed = {
-            name: (before, now)
-            for name, now in self.options.as_dict().items()
-            if name in RECORDED and (before := training["options"].get(name, now)) != now
-        }
-        for name, (before, now) in changed.items():
-            self.log.warning("--%s was %s and is now %s: from here on another run than it was", name, before, now)
-        if {"lr", "lr_decay", "decay_step", "weight_decay"} & changed.keys():
-            self._apply_schedule(int(training["epoch"]))
-
-    def _apply_schedule(self, epochs_done: int) -> None:
-        """Put the learning rates that the options ask for in the place of the restored ones."""
-        options = self.options
+        for name, now in self.options.as_dict().items():
+            before = self.setup.checkpoint.option(name, now)
+            if name in RECORDED and before != now:
+                self.log.warning("--%s was %s and is now %s: from here on another run than it was", name, before, now)
         for group in self.optimizer.param_groups:
-            group["initial_lr"], group["weight_decay"] = options.lr, options.weight_decay
-        self.scheduler = torch.optim.lr_scheduler.StepLR(self.optimizer, options.decay_step, options.lr_decay)
-        self.scheduler.base_lrs = [options.lr]
-        self.scheduler.last_epoch = epochs_done
-        for group in self.optimizer.param_groups:
-            group["lr"] = options.lr * options.lr_decay ** (epochs_done // options.decay_step)
+            group.update(lr=self.options.lr, initial_lr=self.options.lr, weight_decay=self.options.weight_decay)
 
 
 def coarse_selections(setup: Setup) -> list[np.ndarray]:

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 from scipy import sparse
+from torchvision.models import resnet18, resnet50
 
 from models import build_model
 from models.attention import FeatureAttention
@@ -87,8 +88,6 @@ def test_decoder_doubles_to_half_resolution():
 
 
 def test_imagenet_weights_from_a_file_reach_every_stage(template, tmp_path):
-    from torchvision.models import resnet18
-
     torch.manual_seed(5)
     weights = resnet18(weights=None).state_dict()
     torch.save(weights, tmp_path / "resnet18.pth")
@@ -100,8 +99,6 @@ def test_imagenet_weights_from_a_file_reach_every_stage(template, tmp_path):
 
 
 def test_older_imagenet_files_without_batch_counters_are_fine_and_others_are_not(template, tmp_path):
-    from torchvision.models import resnet18, resnet50
-
     path = tmp_path / "weights.pth"
     older = {key: value for key, value in resnet18(weights=None).state_dict().items() if "num_batches" not in key}
     torch.save(older, path)

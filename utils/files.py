@@ -81,6 +81,14 @@ def read_json(path: str | Path, expected: str) -> Any:
         raise InputError(f"{path}: cannot be read ({error.strerror}); expected {expected}") from error
 
 
+def read_array(path: Path) -> np.ndarray:
+    """Read a .npy file that holds numbers, not objects. Raises InputError."""
+    try:
+        return np.load(path, allow_pickle=False)
+    except Exception as error:  # a damaged file may raise almost anything
+        raise InputError(f"{path}: cannot be read as an array ({error})") from error
+
+
 def cache_folder() -> Path:
     """Folder of files that can be derived again: `$XDG_CACHE_HOME/cmr`, or `~/.cache/cmr`."""
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "cmr"

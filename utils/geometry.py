@@ -43,15 +43,11 @@ def fit_square(image: np.ndarray, K: np.ndarray, size: int) -> tuple[np.ndarray,
     height, width = image.shape[:2]
     side = min(height, width)
     left, top = (width - side) // 2, (height - side) // 2
-    scale = size / side
-    fitted = np.array(K, np.float64)
-    fitted[:2, 2] -= (left, top)
-    fitted[:2] *= scale
-    fitted[:2, 2] += (scale - 1) / 2
     square = image[top : top + side, left : left + side]
     if side != size:
-        square = cv2.resize(square, (size, size), interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR)
-    return square, fitted
+        interpolation = cv2.INTER_AREA if size < side else cv2.INTER_LINEAR
+        square = cv2.resize(square, (size, size), interpolation=interpolation)
+    return square, crop_intrinsics(K, np.array([left, top]) + side / 2, side / 2, size)
 
 
 def rotation_affine(image_size: int, angle_degrees: float) -> np.ndarray:

@@ -4,6 +4,7 @@ import cv2
 import numpy as np
 
 from utils.drawing import draw_skeleton, draw_text
+from utils.geometry import crop_intrinsics, crop_points
 from utils.rendering import draw_mesh
 from utils.scene import TEXT_COLOR, draw_stage, frame_close_up, frame_scene
 from utils.silhouette import predicted_contour
@@ -40,17 +41,14 @@ def plot_result(
     Returns:
         (TITLE_PX + PANEL_PX, about 5 PANEL_PX, 3) RGB uint8.
     """
-    scale = PANEL_PX / image.shape[0]
     photo = cv2.resize(image, (PANEL_PX, PANEL_PX), interpolation=cv2.INTER_CUBIC)
-    # Pixel centres are integers: u' + 0.5 = scale (u + 0.5).
-    panel_K = np.array(K, np.float64)
-    panel_K[:2] *= scale
-    panel_K[:2, 2] += (scale - 1) / 2
+    half = image.shape[0] / 2
+    panel = (np.array([half, half]), half, PANEL_PX)  # the whole image, at the size of a panel
 
     pose = photo.copy()
-    draw_skeleton(pose, scale * (landmarks_px + 0.5) - 0.5, detected)
+    draw_skeleton(pose, crop_points(landmarks_px, *panel), detected)
     overlay = photo.copy()
-    draw_mesh(overlay, vertices_m, faces, panel_K, SKIN_COLOR, opacity=0.85)
+    draw_mesh(overlay, vertices_m, faces, crop_intrinsics(K, *panel), SKIN_COLOR, opacity=0.85)
 
     points = np.concatenate([vertices_m, joints_m])
     view, close_up = frame_scene(points, PANEL_PX), frame_close_up(points, PANEL_PX)

@@ -55,7 +55,7 @@ class SceneView:
 
 def frame_scene(points_m: np.ndarray, size: int) -> SceneView:
     """The view that shows the origin and all points (N, 3) of camera space, metres."""
-    points_m = points_m[(np.abs(points_m) < MAX_REACH_M).all(axis=1)]
+    points_m = _plausible(points_m)
     reach = np.abs(points_m).max(axis=0, initial=GRID_STEP_M)
     depth, half_width, floor = (np.ceil(value / GRID_STEP_M) * GRID_STEP_M for value in (reach[2], reach[0], reach[1]))
     corners = np.array([[x, floor, z] for x in (-half_width, half_width) for z in (0, depth)])
@@ -65,8 +65,12 @@ def frame_scene(points_m: np.ndarray, size: int) -> SceneView:
 
 def frame_close_up(points_m: np.ndarray, size: int) -> SceneView:
     """The same direction of view, filled by the points (N, 3) alone; a square of CLOSE_UP_SIDE of the image."""
-    points_m = points_m[(np.abs(points_m) < MAX_REACH_M).all(axis=1)]
+    points_m = _plausible(points_m)
     return _look_at(points_m, round(size * CLOSE_UP_SIDE), 0.5, 0.0, 0.0, 0.0)
+
+
+def _plausible(points_m: np.ndarray) -> np.ndarray:
+    return points_m[(np.abs(points_m) < MAX_REACH_M).all(axis=1)]
 
 
 def _look_at(

@@ -6,12 +6,12 @@ from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
-import trimesh
 from scipy import sparse
 
 from utils.errors import InputError
-from utils.files import content_digest
+from utils.files import content_digest, read_array
 from utils.joints import MANO_TIP_VERTICES, MANO_TO_FREIHAND, NUM_JOINTS
+from utils.mesh.files import faces_fit, read_mesh
 from utils.mesh.hierarchy import NUM_LEVELS, MeshHierarchy, cached_hierarchy
 from utils.mesh.spirals import extract_spirals
 from utils.restricted_pickle import load_arrays
@@ -86,7 +86,8 @@ def load_template(
     if not path.exists():
         raise InputError(f"--template {path}: no such file or folder; see template/README.md for what goes there")
     if path.name.endswith(".pkl") and path.name != "transform.pkl":
-        hierarchy, regressor, order = _from_mano(path)
+        vertices, faces, regressor = _read_mano(path)
+        hierarchy, order = cached_hierarchy(vertices, faces), MANO_TO_FREIHAND
     else:
         folder, hierarchy = _hierarchy_of(path)
         regressor, order = _find_regressor(folder, path)
@@ -160,7 +161,7 @@ def _read_released(path: Path) -> MeshHierarchy:
     shapes = [matrix.shape for matrix in up]
     if len(sizes) != NUM_LEVELS or shapes != list(pairwise(sizes)):
         raise InputError(f"{path}: levels of {sizes} vertices do not fit up-sampling matrices of {shapes}")
-    if len(faces) != NUM_LEVELS or not all(_faces_fit(*level) for level in zip(faces, sizes, strict=True)):
+    if len(faces) != NUM_LEVELS or not all(faces_fit(*level) for level in zip(faces, sizes, strict=True)):
         raise InputError(f"{path}: expected five lists of triangles that name vertices of their own level")
     selections = [(matrix.shape[::-1], set(np.diff(matrix.indptr)), set(matrix.data)) for matrix in down]
     if selections != [(shape, {1}, {1.0}) for shape in shapes]:
@@ -168,48 +169,31 @@ def _read_released(path: Path) -> MeshHierarchy:
     if not all(np.isfinite(matrix.data).all() for matrix in up):
         raise InputError(f"{path}: an up-sampling matrix holds values that are not finite")
     mesh = path.parent / "template.ply"
-    if mesh.is_file() and len(_read_mesh(mesh).vertices) != sizes[0]:
+    if mesh.is_file() and len(read_mesh(mesh).vertices) != sizes[0]:
         raise InputError(f"{mesh}: its number of vertices is not that of {path} ({sizes[0]})")
     return MeshHierarchy(vertices, faces, down, up)
 
 
-def _faces_fit(faces: np.ndarray, num_vertices: int) -> bool:
-    return faces.ndim == 2 and faces.shape[1] == 3 and len(faces) > 0 and 0 <= faces.min() <= faces.max() < num_vertices
-
-
 def _build_from_mesh(path: Path) -> MeshHierarchy:
-    mesh = _read_mesh(path)
+    mesh = read_mesh(path)
     return cached_hierarchy(np.asarray(mesh.vertices), np.asarray(mesh.faces))
-
-
-def _read_mesh(path: Path) -> trimesh.Trimesh:
-    try:
-        mesh = trimesh.load(path, process=False, maintain_order=True, force="mesh")
-    except Exception as error:  # readers raise whatever the damage provokes
-        raise InputError(f"{path}: cannot be read as a mesh ({error})") from error
-    if not _faces_fit(np.asarray(mesh.faces), len(mesh.vertices)) or not np.isfinite(mesh.vertices).all():
-        raise InputError(f"{path}: expected a triangle mesh with finite vertices, and faces that name them")
-    return mesh
 
 
 def _find_regressor(folder: Path, asked: Path) -> tuple[np.ndarray, tuple[int, ...]]:
     for name, order in REGRESSOR_FILES.items():
         file = folder / name
         if file.is_file():
-            try:
-                regressor = np.load(file, allow_pickle=False)
-            except Exception as error:  # a damaged file may raise almost anything
-                raise InputError(f"{file}: cannot be read as an array ({error})") from error
+            regressor = read_array(file)
             return (_with_mano_tips(regressor) if order is MANO_TO_FREIHAND else regressor), order
     mano = folder / MANO_FILE
     if mano.is_file():
-        _, regressor, order = _from_mano(mano, with_hierarchy=False)
-        return regressor, order
+        return _read_mano(mano)[2], MANO_TO_FREIHAND
     wanted = ", ".join([*REGRESSOR_FILES, MANO_FILE])
     raise InputError(f"--template {asked}: no joint regressor in {folder}; expected one of {wanted}")
 
 
-def _from_mano(path: Path, with_hierarchy: bool = True) -> tuple[MeshHierarchy | None, np.ndarray, tuple[int, ...]]:
+def _read_mano(path: Path) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Vertices, faces and 21-row joint regressor, in MANO order, of a `MANO_RIGHT.pkl`."""
     data = load_arrays(path)
     try:
         vertices = np.asarray(data["v_template"], np.float64)
@@ -217,9 +201,10 @@ def _from_mano(path: Path, with_hierarchy: bool = True) -> tuple[MeshHierarchy |
         regressor = data["J_regressor"]
     except (KeyError, TypeError, ValueError) as error:
         raise InputError(f"{path}: not a MANO model ({error!r}); expected v_template, f and J_regressor") from error
+    if not faces_fit(faces, len(vertices)):
+        raise InputError(f"{path}: expected triangles that name existing vertices")
     regressor = regressor.toarray() if sparse.issparse(regressor) else np.asarray(regressor)
-    hierarchy = cached_hierarchy(vertices, faces) if with_hierarchy else None
-    return hierarchy, _with_mano_tips(regressor), MANO_TO_FREIHAND
+    return vertices, faces, _with_mano_tips(regressor)
 
 
 def _with_mano_tips(regressor: np.ndarray) -> np.ndarray:
