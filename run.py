@@ -23,6 +23,11 @@ def run(options: Options) -> int:
 
         score(options)
         return 0
+    if options.phase == "synth":
+        from runner.synth import synthesize
+
+        synthesize(options)
+        return 0
     from runner.demo import demo
 
     return demo(options)

@@ -8,15 +8,14 @@ import cv2
 import numpy as np
 from torch.utils.data import Dataset
 
-from datasets.augmentation import AugmentationSettings, HandSample, augment
-from datasets.heatmaps import landmark_heatmaps
+from datasets.augmentation import HandSample
+from datasets.augmented import AugmentedHands, SampleSettings
 from utils.errors import InputError
 from utils.files import read_json
 from utils.geometry import (
     EVALUATION_HALF_PX,
     INPUT_MEAN,
     INPUT_STD,
-    MESH_SCALE_M,
     crop_image,
     crop_intrinsics,
     project,
@@ -28,36 +27,24 @@ from utils.mesh.files import read_mesh
 
 VERSIONS = ("gs", "hom", "sample", "auto")  # backgrounds of the training images: index + k * number of annotations
 MASK_THRESHOLD = 240
-HEATMAP_DOWNSCALE = 2
 
 
-class FreiHANDTraining(Dataset):
+class FreiHANDTraining(AugmentedHands):
     """Augmented training samples. A sample is asked for by (epoch, index), which with `seed` fixes its augmentation.
 
     Args:
         root: folder with `training/rgb`, `training/mask`, `training_K.json`, `training_xyz.json` and either
             `training_verts.json` or `training/mesh/%08d.ply`.
         num_vertices: vertices of the template.
-        size: side of a sample in pixels.
-        augmentation, mean, std, seed: see `AugmentationSettings` and `to_network_input`.
+        settings: size, augmentation and seed of the samples.
 
     Raises:
         InputError: a file is missing, damaged or does not fit the others; the message names it.
     """
 
-    def __init__(
-        self,
-        root: str | Path,
-        num_vertices: int,
-        size: int,
-        augmentation: AugmentationSettings,
-        mean: float = INPUT_MEAN,
-        std: float = INPUT_STD,
-        seed: int = 0,
-    ) -> None:
+    def __init__(self, root: str | Path, num_vertices: int, settings: SampleSettings) -> None:
+        super().__init__(settings)
         self.root = Path(root)
-        self.size, self.mean, self.std, self.seed = size, mean, std, seed
-        self.augmentation = augmentation
         self.K = read_rows(self.root / "training_K.json", (3, 3))
         self.xyz = read_rows(self.root / "training_xyz.json", (NUM_JOINTS, 3))
         self.num_vertices = num_vertices
@@ -86,8 +73,8 @@ class FreiHANDTraining(Dataset):
     def __len__(self) -> int:
         return self.num_images
 
-    def read(self, index: int) -> HandSample:
-        """Image `index` with its annotation, as stored. Raises InputError if a file cannot be read."""
+    def read(self, index: int, epoch: int = 0) -> HandSample:
+        """Image `index` with its annotation as stored, in any epoch. Raises InputError if a file cannot be read."""
         row = index % len(self.K)
         image = read_image(self.root / "training/rgb" / f"{index:08d}.jpg")
         mask = read_image(self.root / "training/mask" / f"{row:08d}.jpg", cv2.IMREAD_GRAYSCALE)
@@ -110,20 +97,6 @@ class FreiHANDTraining(Dataset):
         vertices = np.asarray(read_mesh(path).vertices)
         check_topology(path, len(vertices), self.num_vertices)
         return vertices
-
-    def __getitem__(self, key: tuple[int, int]) -> dict[str, np.ndarray]:
-        """Sample (epoch, index): `image` (3, S, S), `mesh` (V, 3) in units of 0.2 m from the wrist, `heatmaps`
-        (21, S/2, S/2) and `silhouette` (S/2, S/2), all float32."""
-        epoch, index = key
-        rng = np.random.default_rng((self.seed, epoch, index))
-        sample = augment(self.read(index), self.augmentation, self.size, rng)
-        half = (self.size // HEATMAP_DOWNSCALE,) * 2
-        return {
-            "image": to_network_input(sample.image, self.mean, self.std),
-            "mesh": (sample.vertices_m / MESH_SCALE_M).astype(np.float32),
-            "heatmaps": landmark_heatmaps(sample.landmarks_px, self.size, HEATMAP_DOWNSCALE),
-            "silhouette": cv2.resize(sample.mask, half).astype(np.float32) / 255,
-        }
 
 
 class FreiHANDEvaluation(Dataset):

@@ -10,10 +10,12 @@ from models.cmr import OUT_CHANNELS
 from utils.geometry import INPUT_MEAN, INPUT_SIZE_PX, INPUT_STD
 from utils.template import OPEN_HAND, ROOT, SPIRAL_LENGTH
 
-PHASES = ("train", "eval", "demo", "score")
+PHASES = ("train", "eval", "demo", "score", "synth")
 DEVICES = ("auto", "cpu", "cuda")
 DATASETS = ("FreiHAND",)
 PRECISIONS = ("float32", "bf16")
+HANDS = ("right", "left")
+PROCEDURAL = "procedural"
 
 
 def option(
@@ -59,13 +61,29 @@ class Options:
     )
 
     dataset: str = option("FreiHAND", "data", "layout of the data", DATASETS)
-    data_dir: str | None = option(None, "data", "folder with training/, evaluation/ and *.json (default data/DATASET)")
+    data_dir: str | None = option(
+        None, "data", "folder with training/, evaluation/ and *.json (default data/DATASET; synth: data/Synthetic)"
+    )
     image_dir: str | None = option(None, "data", "demo: folder of images with their intrinsics (default images)")
     size: int | None = recorded(INPUT_SIZE_PX, "data", "side of the network's input in pixels, a multiple of 32")
     img_mean: float | None = recorded(INPUT_MEAN, "data", "input is (rgb / 255 - IMG_MEAN) / IMG_STD")
     img_std: float | None = recorded(INPUT_STD, "data", "see --img_mean")
     pred: str | None = option(None, "data", "score: prediction to score, a .json or a .zip with one inside")
     gt: str | None = option(None, "data", "score: folder with evaluation_xyz.json and evaluation_verts.json")
+
+    train_samples: int = option(2000, "synthetic", "synth: training images to write")
+    eval_samples: int = option(200, "synthetic", "synth: evaluation images to write")
+    stream: int | None = recorded(
+        0, "synthetic", "train: images an epoch that are generated on the way instead of read from DATA_DIR; 0: read"
+    )
+    skins: str | None = recorded(
+        PROCEDURAL, "synthetic", "synth, train --stream: folder of body skin textures in the MakeHuman layout"
+    )
+    hdri: str | None = recorded(
+        PROCEDURAL, "synthetic", "likewise: folder of .hdr environment maps, for light and background"
+    )
+    backgrounds: str | None = recorded(PROCEDURAL, "synthetic", "likewise: folder of background pictures")
+    hand: str | None = recorded("right", "synthetic", "likewise: which hand to show; left ones are mirrored", HANDS)
 
     model: str | None = recorded("cmr_g", "model", "network", tuple(VARIANTS))
     backbone: str | None = recorded("ResNet18", "model", "encoder", tuple(BACKBONES))
@@ -111,7 +129,9 @@ class Options:
     @property
     def data_root(self) -> Path:
         """Folder of the dataset."""
-        return Path(self.data_dir) if self.data_dir is not None else ROOT / "data" / self.dataset
+        if self.data_dir is not None:
+            return Path(self.data_dir)
+        return ROOT / "data" / ("Synthetic" if self.phase == "synth" else self.dataset)
 
     @property
     def image_root(self) -> Path:

@@ -11,6 +11,7 @@ from utils.errors import InputError
 TITLES = {
     "run": "run",
     "data": "data",
+    "synthetic": "synthetic data",
     "model": "model",
     "training": "training and evaluation",
     "augmentation": "augmentation (training)",
@@ -30,7 +31,7 @@ def parse_options(arguments: Sequence[str] | None = None) -> Options:
 def _build_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="run.py",
-        description="Camera-space hand mesh recovery: train, evaluate, score, or run on a folder of images.",
+        description="Camera-space hand mesh recovery: train, evaluate, score, run on a folder of images, or make data.",
         argument_default=argparse.SUPPRESS,
         allow_abbrev=False,
     )
@@ -73,5 +74,15 @@ def _check_combination(options: Options, given: set[str]) -> None:
             raise InputError(f"--{name} belongs to --phase score; --phase {options.phase} does not use it")
     if options.phase != "demo" and "image_dir" in given:
         raise InputError(f"--image_dir belongs to --phase demo; --phase {options.phase} reads --data_dir")
+    for name in sorted({"train_samples", "eval_samples"} & given):
+        if options.phase != "synth":
+            raise InputError(f"--{name} belongs to --phase synth; --phase {options.phase} does not use it")
+    for name in sorted({"skins", "hdri", "backgrounds", "hand"} & given):
+        if options.phase not in ("synth", "train") or (options.phase == "train" and options.stream == 0):
+            raise InputError(f"--{name} belongs to --phase synth, and to --phase train with --stream")
+    if "stream" in given and options.phase != "train":
+        raise InputError(f"--stream belongs to --phase train; --phase {options.phase} does not use it")
+    if options.stream and "data_dir" in given:
+        raise InputError("--stream generates the samples and --data_dir reads them: leave one of them out")
     if options.phase == "train" and options.resume is not None and "imagenet" in given:
         raise InputError("--imagenet starts new weights and --resume continues old ones: leave one of them out")

@@ -16,13 +16,12 @@ from torch.utils.data import DataLoader
 from tqdm import tqdm
 from tqdm.contrib.logging import logging_redirect_tqdm
 
-from datasets.augmentation import AugmentationSettings
-from datasets.freihand import FreiHANDTraining
 from datasets.sampler import EpochBatches
 from models.losses import cmr_loss
 from options import Options
 from options.options import RECORDED
 from runner.setup import Setup, prepare, start_log, start_worker
+from runner.training_data import training_data
 from runner.training_images import training_overview
 from utils.errors import InputError, TrainingDivergedError
 from utils.files import atomic_write, remove_leftovers, write_json
@@ -41,15 +40,7 @@ class Trainer:
         options = self.options = setup.options
         self.setup, self.log = setup, log
         self.model, self.device = setup.model, setup.device
-        self.dataset = FreiHANDTraining(
-            options.data_root,
-            setup.template.num_vertices[0],
-            options.size,
-            AugmentationSettings(options.pos_aug, options.rot_aug, options.color_aug, options.flip_aug),
-            options.img_mean,
-            options.img_std,
-            options.seed,
-        )
+        self.dataset = training_data(options, setup.template.num_vertices[0])
         self.faces = torch.from_numpy(setup.template.faces[0]).to(self.device)
         self.coarse_vertices = [torch.from_numpy(index).to(self.device) for index in coarse_selections(setup)]
         self.optimizer = torch.optim.Adam(self.model.parameters(), lr=options.lr, weight_decay=options.weight_decay)

@@ -8,10 +8,11 @@ import pytest
 import trimesh
 
 from datasets.augmentation import AugmentationSettings
-from datasets.freihand import MESH_SCALE_M, FreiHANDEvaluation, FreiHANDTraining
+from datasets.augmented import SampleSettings
+from datasets.freihand import FreiHANDEvaluation, FreiHANDTraining
 from datasets.sampler import EpochBatches
 from utils.errors import InputError
-from utils.geometry import project
+from utils.geometry import MESH_SCALE_M, project
 
 PLAIN = AugmentationSettings(position=0, rotation_degrees=0, color=False)
 
@@ -22,13 +23,8 @@ def copy(rendered_freihand, tmp_path):
 
 
 def training(root, template, **changes):
-    arguments = {
-        "num_vertices": template.num_vertices[0],
-        "size": 96,
-        "augmentation": AugmentationSettings(),
-        "seed": 1,
-    }
-    return FreiHANDTraining(root, **(arguments | changes))
+    num_vertices = changes.pop("num_vertices", template.num_vertices[0])
+    return FreiHANDTraining(root, num_vertices, SampleSettings(**({"size": 96, "seed": 1} | changes)))
 
 
 def test_samples(rendered_freihand, template):

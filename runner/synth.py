@@ -1,0 +1,183 @@
+"""The synth phase: a folder in FreiHAND's layout, from the generator."""
+
+import multiprocessing
+import os
+import shutil
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+from tqdm import tqdm
+
+from datasets.freihand import MASK_THRESHOLD, read_rows
+from options import Options
+from options.options import PROCEDURAL
+from runner.setup import start_worker, with_recorded_options
+from runner.training_data import generator_settings
+from synthesis.contact_sheet import contact_sheet, labelled
+from synthesis.generator import EVALUATION, TRAINING, HandGenerator
+from utils.errors import InputError
+from utils.files import atomic_write, read_json, write_json
+from utils.geometry import project
+from utils.images import read_image
+from utils.joints import NUM_JOINTS
+
+CHUNK = 50  # samples that one process makes at a time; what a killed run repeats at most, per process
+STREAMS = {"training": TRAINING, "evaluation": EVALUATION}
+SHEET_SAMPLES = 64
+MASK_QUALITY = 97
+REFERENCE_BONE = (9, 10)  # FreiHAND's scale is the length of the middle finger's first bone
+RECIPE = "synthetic.json"
+DONE = "done"
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """Consecutive samples of one split."""
+
+    split: str
+    first: int
+    last: int
+
+    def rows(self, root: Path) -> Path:
+        """Where the annotations of a finished chunk wait for the others."""
+        return root / ".rows" / f"{self.split}_{self.first:08d}_{self.last:08d}.npz"
+
+
+_generator: HandGenerator | None = None  # inherited by forked workers, textures, lights, compiled code and all
+
+
+def synthesize(options: Options) -> None:
+    """Write `training/`, `evaluation/`, their JSON files and `contact_sheet.png` to the data folder.
+
+    Started again, it goes on where it was; a finished folder is left as it is.
+
+    Raises:
+        InputError: the folder holds other data, or an input folder cannot be used.
+    """
+    global _generator
+    options = with_recorded_options(options, None)
+    root = options.data_root
+    recipe = _recipe(options)
+    if not _claim(root, recipe):
+        print(f"{root} is complete: nothing to do")
+        return
+    _generator = HandGenerator(generator_settings(options))
+    _generator.prepare()
+    counts = {"training": options.train_samples, "evaluation": options.eval_samples}
+    for split, count in counts.items():
+        chunks = [Chunk(split, first, min(first + CHUNK, count)) for first in range(0, count, CHUNK)]
+        for folder in ("rgb", "mask") if split == "training" else ("rgb",):
+            (root / split / folder).mkdir(parents=True, exist_ok=True)
+        missing = [chunk for chunk in chunks if not chunk.rows(root).is_file()]
+        with tqdm(total=count, unit="image", desc=split, dynamic_ncols=True) as bar:
+            bar.update(count - sum(chunk.last - chunk.first for chunk in missing))
+            for chunk in _made(root, missing, options.workers):
+                bar.update(chunk.last - chunk.first)
+        _write_annotations(root, split, chunks)
+    sheet = _sheet(root, "training" if options.train_samples else "evaluation")
+    if sheet is not None:
+        with atomic_write(root / "contact_sheet.png") as file:
+            file.write(cv2.imencode(".png", cv2.cvtColor(sheet, cv2.COLOR_RGB2BGR))[1].tobytes())
+    write_json(root / RECIPE, {**recipe, DONE: True}, indent=2)
+    shutil.rmtree(root / ".rows", ignore_errors=True)
+    print(f"{options.train_samples} training and {options.eval_samples} evaluation samples in {root}")
+
+
+def _recipe(options: Options) -> dict:
+    """What decides every byte of the folder."""
+    recipe = {
+        name: getattr(options, name)
+        for name in ("seed", "train_samples", "eval_samples", "skins", "hdri", "backgrounds", "hand")
+    }
+    for name in ("skins", "hdri", "backgrounds"):
+        folder = Path(recipe[name])
+        if recipe[name] != PROCEDURAL and folder.is_dir():
+            recipe[name] = sorted(f"{entry.name} {entry.stat().st_size}" for entry in os.scandir(folder))
+    return recipe
+
+
+def _claim(root: Path, recipe: dict) -> bool:
+    """Mark the folder as this recipe's; returns whether there is anything left to do."""
+    path = root / RECIPE
+    if not path.is_file():
+        if root.is_dir() and any(root.iterdir()):
+            raise InputError(f"{root} holds other data: choose another --data_dir for the synthetic one")
+        write_json(path, {**recipe, DONE: False}, indent=2)
+        return True
+    found = read_json(path, "the recipe of synthetic data")
+    done = found.pop(DONE, False) if isinstance(found, dict) else False
+    if found != recipe:
+        changed = sorted(name for name in recipe if not isinstance(found, dict) or found.get(name) != recipe[name])
+        raise InputError(
+            f"{root} holds synthetic data made with another {', '.join(changed)}: choose another --data_dir, "
+            "or delete it"
+        )
+    return not done
+
+
+def _made(root: Path, chunks: list[Chunk], workers: int) -> Iterator[Chunk]:
+    """Make the chunks, each yielded when it is on disk."""
+    if workers == 0 or len(chunks) <= 1:
+        for chunk in chunks:
+            yield make_chunk(root, chunk)
+        return
+    context = multiprocessing.get_context("fork")
+    with ProcessPoolExecutor(workers, context, initializer=start_worker, initargs=(0,)) as pool:
+        try:
+            futures = [pool.submit(make_chunk, root, chunk) for chunk in chunks]
+            for future in futures:
+                yield future.result()
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
+
+
+def make_chunk(root: Path, chunk: Chunk) -> Chunk:
+    """Write the images of a chunk, then its annotations; in this order, so that annotations mean it is complete."""
+    rows = {"K": [], "xyz": [], "verts": []}
+    for index in range(chunk.first, chunk.last):
+        sample = _generator.sample(STREAMS[chunk.split], index)
+        (root / chunk.split / "rgb" / f"{index:08d}.jpg").write_bytes(sample.jpeg)
+        if chunk.split == "training":
+            encoded = cv2.imencode(".jpg", sample.mask, [cv2.IMWRITE_JPEG_QUALITY, MASK_QUALITY])[1]
+            (root / chunk.split / "mask" / f"{index:08d}.jpg").write_bytes(encoded.tobytes())
+        rows["K"].append(sample.K)
+        rows["xyz"].append(sample.joints_m)
+        rows["verts"].append(sample.vertices_m)
+    with atomic_write(chunk.rows(root)) as file:
+        np.savez(file, **{name: np.stack(values) for name, values in rows.items()})
+    return chunk
+
+
+def _write_annotations(root: Path, split: str, chunks: list[Chunk]) -> None:
+    """`SPLIT_{K,xyz,verts,scale}.json`, rounded to a thousandth of a millimetre or pixel."""
+    parts = []
+    for chunk in chunks:
+        with np.load(chunk.rows(root), allow_pickle=False) as data:
+            parts.append({name: data[name] for name in ("K", "xyz", "verts")})
+    if not parts:
+        return
+    lists = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+    first, second = REFERENCE_BONE
+    lists["scale"] = np.linalg.norm(lists["xyz"][:, second] - lists["xyz"][:, first], axis=1)
+    for name, values in lists.items():
+        write_json(root / f"{split}_{name}.json", np.round(values, 3 if name == "K" else 6).tolist())
+
+
+def _sheet(root: Path, split: str) -> np.ndarray | None:
+    """Contact sheet of the first samples, read back from disk as a user of the data would."""
+    if not (root / f"{split}_K.json").is_file():
+        return None
+    K, xyz = read_rows(root / f"{split}_K.json", (3, 3)), read_rows(root / f"{split}_xyz.json", (NUM_JOINTS, 3))
+    pictures = []
+    for index in range(min(SHEET_SAMPLES, len(K))):
+        image = read_image(root / split / "rgb" / f"{index:08d}.jpg")
+        mask = np.zeros(image.shape[:2], np.uint8)
+        if split == "training":
+            mask = read_image(root / split / "mask" / f"{index:08d}.jpg", cv2.IMREAD_GRAYSCALE)
+        pictures.append(labelled(image, np.uint8(mask > MASK_THRESHOLD), project(xyz[index], K[index])))
+    return contact_sheet(pictures)

@@ -1,0 +1,35 @@
+"""Where training samples come from: a folder in FreiHAND's layout, or the generator."""
+
+from pathlib import Path
+
+from datasets.augmentation import AugmentationSettings
+from datasets.augmented import AugmentedHands, SampleSettings
+from datasets.freihand import FreiHANDTraining
+from datasets.synthetic import SyntheticTraining
+from options import Options
+from options.options import PROCEDURAL
+from synthesis.generator import GeneratorSettings
+
+
+def training_data(options: Options, num_vertices: int) -> AugmentedHands:
+    """The training set that the options ask for; raises InputError if it cannot be used."""
+    augmentation = AugmentationSettings(options.pos_aug, options.rot_aug, options.color_aug, options.flip_aug)
+    settings = SampleSettings(options.size, augmentation, options.img_mean, options.img_std, options.seed)
+    if not options.stream:
+        return FreiHANDTraining(options.data_root, num_vertices, settings)
+    return SyntheticTraining(generator_settings(options), options.stream, num_vertices, settings)
+
+
+def generator_settings(options: Options) -> GeneratorSettings:
+    """What the generator shows."""
+
+    def folder(value: str) -> Path | None:
+        return None if value == PROCEDURAL else Path(value)
+
+    return GeneratorSettings(
+        seed=options.seed,
+        skins=folder(options.skins),
+        environments=folder(options.hdri),
+        backgrounds=folder(options.backgrounds),
+        left=options.hand == "left",
+    )

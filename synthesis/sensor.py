@@ -1,0 +1,57 @@
+"""From light to a file: exposure, white balance, blur, noise, the camera's tone curve, JPEG."""
+
+import cv2
+import numpy as np
+
+LEVELS = 4096
+NOISE_SIZE = 512
+GREY = np.linspace(0, 1, LEVELS, dtype=np.float64)
+TONE_CURVE = np.where(
+    GREY <= 0.0031308 / 1.6, GREY * 1.6 * 12.92, 1.055 * np.clip(GREY * 1.6, 1e-9, None) ** (1 / 2.4) - 0.055
+)
+"""sRGB of linear light from 0 to 1.6 exposures; a shoulder rolls off what is brighter than 0.8 of white."""
+TONE_CURVE = np.where(TONE_CURVE < 0.8, TONE_CURVE, 1 - 0.2 * np.exp(-(TONE_CURVE - 0.8) / 0.2)).clip(0, 1)
+TONE_CURVE = np.rint(TONE_CURVE * 255).astype(np.uint8)
+BRIGHTEST = 1.6
+
+
+class Sensor:
+    """Camera effects, with a tile of noise that is drawn once."""
+
+    def __init__(self) -> None:
+        rng = np.random.default_rng(15485863)
+        self.noise = rng.standard_normal((NOISE_SIZE, NOISE_SIZE, 3), np.float32)
+
+    def capture(self, light: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        """RGB uint8 (S, S, 3) of exposed linear light (S, S, 3): white balance, blur, noise and tone curve."""
+        size = light.shape[0]
+        light = light * (rng.normal(1, 0.05, 3) * [1, 1, 1]).clip(0.8, 1.25).astype(np.float32)
+        blur = rng.random()
+        if blur < 0.6:
+            light = cv2.GaussianBlur(light, None, rng.uniform(0.3, 0.95))
+        elif blur < 0.7:
+            light = cv2.filter2D(light, -1, _motion_kernel(rng))
+        top, left = rng.integers(0, NOISE_SIZE - size, 2)
+        noise = self.noise[top : top + size, left : left + size]
+        if rng.random() < 0.5:  # what demosaicing and noise reduction leave is smooth
+            noise = 1.8 * cv2.GaussianBlur(noise, None, rng.uniform(0.5, 0.9))
+        strength = np.float32(10 ** rng.uniform(-2.9, -1.75))
+        light = light + strength * noise * np.sqrt(np.maximum(light, 0) * np.float32(0.5) + np.float32(0.01))
+        index = (light * np.float32((LEVELS - 1) / BRIGHTEST)).clip(0, LEVELS - 1).astype(np.uint16)
+        return TONE_CURVE[index]
+
+    @staticmethod
+    def compress(image: np.ndarray, rng: np.random.Generator) -> bytes:
+        """JPEG of an RGB image at a random quality."""
+        quality = [cv2.IMWRITE_JPEG_QUALITY, int(rng.integers(72, 98))]
+        return cv2.imencode(".jpg", cv2.cvtColor(image, cv2.COLOR_RGB2BGR), quality)[1].tobytes()
+
+
+def _motion_kernel(rng: np.random.Generator) -> np.ndarray:
+    """A short line (9, 9) in a random direction, sum 1."""
+    kernel = np.zeros((9, 9), np.float32)
+    angle, length = rng.uniform(0, np.pi), rng.uniform(1, 3.5)
+    reach = length * np.array([np.cos(angle), np.sin(angle)])
+    ends = [tuple(np.rint((4 + sign * reach) * 16).astype(int).tolist()) for sign in (-1, 1)]
+    cv2.line(kernel, ends[0], ends[1], 1.0, 1, cv2.LINE_AA, 4)
+    return kernel / kernel.sum()
