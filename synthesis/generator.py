@@ -18,7 +18,7 @@ from utils.template import OPEN_HAND, load_template
 
 TRAINING, EVALUATION, STREAMING = range(3)  # streams of samples that have nothing in common
 RENDER_ATTEMPTS = 6
-LEAST_VISIBLE, CLEAR_VISIBLE = 0.4, 0.85  # share of the hand that neither arm nor things may hide
+LEAST_VISIBLE, CLEAR_VISIBLE = 0.4, 0.95  # share of the hand that neither arm nor things may hide
 CHILD_CHANCE = 0.12
 ADULT_LENGTH_M = (0.16, 0.21)
 CHILD_LENGTH_M = (0.11, 0.16)

@@ -22,6 +22,7 @@ from synthesis.shading import (
     vertex_normals,
 )
 from synthesis.skin import load_skins, procedural_skins
+from synthesis.skin_detail import skin_detail
 from synthesis.surfaces import Surface, capsule_mesh, sample_obstacle
 from synthesis.textures import clutter, material
 from utils.errors import InputError
@@ -35,7 +36,6 @@ BACKGROUND_SIDE_PX = 480  # pictures from a folder are kept at about this size
 SLEEVE_CHANCE, OBSTACLE_CHANCE, LAMP_CHANCE = 0.42, 0.22, 0.3
 HELD_CHANCE = 0.75  # that what a grasp closes around is there
 ENVIRONMENT_BACKGROUND_CHANCE = 0.7  # where maps were given and pictures were not
-NO_TINT = np.ones(3, np.float32)
 
 
 @dataclass(frozen=True)
@@ -90,6 +90,7 @@ class Renderer:
     ) -> None:
         self.hand = hand
         self.skins = procedural_skins(hand) if skins is None else load_skins(skins)
+        self.detail = skin_detail(hand)
         self.mapped = environments is not None
         self.environments = procedural_environments() if environments is None else load_environments(environments)
         rng = np.random.default_rng(32452843)
@@ -124,7 +125,20 @@ class Renderer:
         skin = self.skins[rng.integers(len(self.skins))]
         tint = (rng.uniform(0.82, 1.12) * rng.normal(1, 0.025, 3)).astype(np.float32)
         gloss, sharpness = rng.uniform(0.3, 1.0), rng.uniform(12, 45)
-        surfaces = [Surface(arm.vertices, hand.faces, hand.uv, skin, gloss, sharpness, rng.uniform(0.1, 0.3), tint)]
+        surfaces = [
+            Surface(
+                arm.vertices,
+                hand.faces,
+                hand.uv,
+                skin,
+                gloss,
+                sharpness,
+                rng.uniform(0.1, 0.3),
+                tint,
+                self.detail,
+                rng.uniform(0.7, 1.5),
+            )
+        ]
         if rng.random() < SLEEVE_CHANCE:
             surfaces.append(self._sleeve(arm, rng))
         return surfaces
@@ -142,7 +156,7 @@ class Renderer:
         uv = hand.uv[hand.num_hand_faces :][chosen] * np.float32(rng.uniform(1.5, 4)) % 1
         texture = self.materials[rng.integers(len(self.materials))]
         vertices = (arm.vertices[used] + (width + folds) * normals).astype(np.float32)
-        return Surface(vertices, faces.reshape(-1, 3).astype(np.int32), uv, texture, 0.1, 6.0, 0.0, NO_TINT)
+        return Surface(vertices, faces.reshape(-1, 3).astype(np.int32), uv, texture, 0.1, 6.0)
 
     def _occluders(self, arm: Arm, view: View, held: HeldObject | None, rng: np.random.Generator) -> list[Surface]:
         meshes = []
@@ -157,8 +171,6 @@ class Renderer:
                 self.materials[rng.integers(len(self.materials))],
                 rng.uniform(0, 2),
                 rng.uniform(5, 80),
-                0.0,
-                NO_TINT,
             )
             for mesh in meshes
         ]
@@ -207,17 +219,16 @@ class Renderer:
                 face_index,
                 (first, last),
                 (points, vertices, normals, light, faces, surface.uv),
-                (surface.texture, SRGB_TO_LINEAR, surface.tint, *np.float32([surface.gloss, surface.sharpness,
-                                                                             surface.scatter])),
+                surface.material(),
                 (direction, key, shadow, frame, center),
                 reflections,
-            )  # fmt: skip
+            )
             first = last
         # Exposed for a grey card in the hand, with the error that automatic exposure makes; half way to grey-world.
         facing = np.maximum(normals[: self.hand.num_hand_vertices] @ direction, 0).mean()
         arriving = light[: self.hand.num_hand_vertices, :3].mean(axis=0) + facing * key
         balance = (arriving / (arriving @ LUMINANCE)) ** -rng.uniform(0.5, 0.95)
-        exposure = 0.5 * np.exp(rng.normal(0, 0.3)) / (arriving @ LUMINANCE)
+        exposure = 0.5 * np.exp(rng.normal(0.05, 0.24)) / (arriving @ LUMINANCE)
         return picture, face_index, (exposure * balance).astype(np.float32)
 
     def _background(

@@ -29,7 +29,7 @@ class Sensor:
         blur = rng.random()
         if blur < 0.6:
             light = cv2.GaussianBlur(light, None, rng.uniform(0.3, 0.95))
-        elif blur < 0.7:
+        elif blur < 0.66:
             light = cv2.filter2D(light, -1, _motion_kernel(rng))
         top, left = rng.integers(0, NOISE_SIZE - size, 2)
         noise = self.noise[top : top + size, left : left + size]

@@ -162,12 +162,13 @@ def shade(
         face_range: first face of the surface in the scene, and the one after its last.
         mesh: points (V, 2) px, vertices (V, 3), normals (V, 3), light (V, 4) of the whole scene, faces (F, 3), and
             uv (F', 3, 2) of the surface.
-        material: texture (h, w, 3) uint8 sRGB, table (256,) to linear, tint (3,), gloss, sharpness, scatter.
+        material: texture (h, w, 3) uint8 sRGB, table (256,) to linear, tint (3,), gloss, sharpness, scatter, detail
+            (h', w') uint8 and its strength, see `Surface`.
         key: direction (3,) towards the light, irradiance (3,) over pi, shadow map, its frame (3, 3), centre (3,).
         reflections: (D, 4): ambient directions with the luminance that comes from each.
     """
     points, vertices, normals, light, faces, uv = mesh
-    texture, table, tint, gloss, sharpness, scatter = material
+    texture, table, tint, gloss, sharpness, scatter, detail, strength = material
     direction, irradiance, shadow, frame, center = key
     rows, columns = texture.shape[:2]
     shadow_scale = shadow.shape[0] / np.float32(2 * SHADOW_REACH_M)
@@ -205,8 +206,12 @@ def shade(
                 for k in range(3):
                     normal[k] = -normal[k]
             local = uv[face - face_range[0]]
-            u = (wa * local[0, 0] + wb * local[1, 0] + wc * local[2, 0]) * columns - np.float32(0.5)
-            v = (wa * local[0, 1] + wb * local[1, 1] + wc * local[2, 1]) * rows - np.float32(0.5)
+            u = wa * local[0, 0] + wb * local[1, 0] + wc * local[2, 0]
+            v = wa * local[0, 1] + wb * local[1, 1] + wc * local[2, 1]
+            detail_row = min(max(int(v * detail.shape[0]), 0), detail.shape[0] - 1)
+            detail_column = min(max(int(u * detail.shape[1]), 0), detail.shape[1] - 1)
+            factor = 1 + strength * (detail[detail_row, detail_column] / np.float32(128) - 1)
+            u, v = u * columns - np.float32(0.5), v * rows - np.float32(0.5)
             u0, v0 = int(np.floor(u)), int(np.floor(v))
             fu, fv = u - u0, v - v0
             u0, u1 = min(max(u0, 0), columns - 1), min(max(u0 + 1, 0), columns - 1)
@@ -214,7 +219,7 @@ def shade(
             for k in range(3):
                 upper = (1 - fu) * table[texture[v0, u0, k]] + fu * table[texture[v0, u1, k]]
                 lower = (1 - fu) * table[texture[v1, u0, k]] + fu * table[texture[v1, u1, k]]
-                color[k] = ((1 - fv) * upper + fv * lower) * tint[k]
+                color[k] = ((1 - fv) * upper + fv * lower) * tint[k] * factor
             open_share = wa * light[a, 3] + wb * light[b, 3] + wc * light[c, 3]
             cosine = normal[0] * direction[0] + normal[1] * direction[1] + normal[2] * direction[2]
             lit = np.float32(0)

@@ -1,10 +1,11 @@
 """What is in front of the camera besides skin: sleeves, held things, things in the way."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
 from synthesis.poses import HeldObject
+from synthesis.shading import SRGB_TO_LINEAR
 
 
 @dataclass(frozen=True)
@@ -20,6 +21,8 @@ class Surface:
         sharpness: exponent of the highlights.
         scatter: how far red light wraps around the terminator; 0 for anything but skin.
         tint: (3,) float32 factor of the albedo.
+        detail: (h, w) uint8, another factor over the same coordinates, 128 for one; strength scales its effect.
+        strength: how much of the detail shows.
     """
 
     vertices: np.ndarray
@@ -28,8 +31,15 @@ class Surface:
     texture: np.ndarray
     gloss: float
     sharpness: float
-    scatter: float
-    tint: np.ndarray
+    scatter: float = 0.0
+    tint: np.ndarray = field(default_factory=lambda: np.ones(3, np.float32))
+    detail: np.ndarray = field(default_factory=lambda: np.full((1, 1), 128, np.uint8))
+    strength: float = 0.0
+
+    def material(self) -> tuple:
+        """What `shade` takes."""
+        numbers = [np.float32(value) for value in (self.gloss, self.sharpness, self.scatter)]
+        return (self.texture, SRGB_TO_LINEAR, self.tint, *numbers, self.detail, np.float32(self.strength))
 
 
 def capsule_mesh(held: HeldObject, around: int = 20, rings: int = 7) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -20,7 +20,7 @@ from synthesis.shading import (
     vertex_normals,
 )
 from synthesis.skin import load_skins
-from synthesis.surfaces import box_mesh, capsule_mesh, grid_mesh
+from synthesis.surfaces import Surface, box_mesh, capsule_mesh, grid_mesh
 from tests.rendered_freihand import silhouette
 from utils.errors import InputError
 from utils.geometry import crop_intrinsics, project
@@ -113,7 +113,7 @@ def test_matt_surfaces_follow_lamberts_law(angle):
         index,
         (0, len(faces)),
         (points, vertices, normals, light, faces, uv),
-        (texture, SRGB_TO_LINEAR, np.ones(3, np.float32), *np.float32([0, 10, 0])),
+        Surface(vertices, faces, uv, texture, gloss=0.0, sharpness=10.0).material(),
         (direction, np.ones(3, np.float32), shadow_map(vertices, faces, center, frame), frame, center),
         np.zeros((20, 4), np.float32),
     )
