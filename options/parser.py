@@ -77,12 +77,13 @@ def _check_combination(options: Options, given: set[str]) -> None:
     for name in sorted({"train_samples", "eval_samples"} & given):
         if options.phase != "synth":
             raise InputError(f"--{name} belongs to --phase synth; --phase {options.phase} does not use it")
-    for name in sorted({"skins", "hdri", "backgrounds", "hand"} & given):
-        if options.phase not in ("synth", "train") or (options.phase == "train" and options.stream == 0):
-            raise InputError(f"--{name} belongs to --phase synth, and to --phase train with --stream")
     if "stream" in given and options.phase != "train":
         raise InputError(f"--stream belongs to --phase train; --phase {options.phase} does not use it")
     if options.stream and "data_dir" in given:
         raise InputError("--stream generates the samples and --data_dir reads them: leave one of them out")
+    generates = options.phase == "synth" or (options.phase == "train" and (options.stream or options.resume))
+    for name in sorted({"skins", "hdri", "backgrounds", "hand"} & given):
+        if not generates:
+            raise InputError(f"--{name} belongs to --phase synth, and to --phase train with --stream")
     if options.phase == "train" and options.resume is not None and "imagenet" in given:
         raise InputError("--imagenet starts new weights and --resume continues old ones: leave one of them out")

@@ -100,3 +100,24 @@ def test_errors_reach_the_terminal_without_a_traceback(tmp_path):
     assert result.stderr.startswith("error: ")
     assert "checkpoint_last.pt" in result.stderr
     assert "Traceback" not in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (["--phase", "train", "--eval_samples", "3"], "--phase synth"),
+        (["--phase", "demo", "--stream", "3"], "--phase train"),
+        (["--phase", "train", "--stream", "3", "--data_dir", "x"], "leave one of them out"),
+        (["--phase", "train", "--hand", "left"], "with --stream"),
+        (["--phase", "eval", "--skins", "x"], "--phase synth"),
+    ],
+)
+def test_generator_options_belong_to_their_phases(arguments, expected):
+    with pytest.raises(InputError, match=expected):
+        parse_options(arguments)
+
+
+def test_generator_options_are_taken_where_they_belong():
+    assert parse_options(["--phase", "synth", "--hand", "left"]).data_root == ROOT / "data/Synthetic"
+    assert parse_options(["--phase", "train", "--stream", "9", "--skins", "x"]).stream == 9
+    assert parse_options(["--phase", "train", "--resume", "last", "--hand", "left"]).hand == "left"
