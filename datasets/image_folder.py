@@ -7,9 +7,8 @@ import numpy as np
 
 from utils.errors import InputError
 from utils.files import read_array, read_json
-from utils.images import read_image
+from utils.images import IMAGE_SUFFIXES, read_image
 
-SUFFIXES = (".jpg", ".jpeg", ".png", ".webp")
 NAME_ENDING = "_img"  # of the released demo images; not part of the name
 MIN_SIDE_PX = 16
 RESULT_ENDING = "_plot"  # of our own results, never an input
@@ -42,14 +41,14 @@ def list_images(folder: str | Path) -> list[ImageEntry]:
         raise InputError(f"--image_dir {folder}: no such folder")
     entries: dict[str, ImageEntry] = {}
     for path in sorted(folder.iterdir()):
-        if path.suffix.lower() not in SUFFIXES or path.stem.endswith(RESULT_ENDING) or path.name.startswith("."):
+        if path.suffix.lower() not in IMAGE_SUFFIXES or path.stem.endswith(RESULT_ENDING) or path.name.startswith("."):
             continue
         name = path.stem.removesuffix(NAME_ENDING)
         if name in entries:
             raise InputError(f"{path} and {entries[name].path.name} have the same name {name}: rename one of them")
         entries[name] = ImageEntry(name, path)
     if not entries:
-        raise InputError(f"--image_dir {folder}: no image in it; expected {', '.join(SUFFIXES)}")
+        raise InputError(f"--image_dir {folder}: no image in it; expected {', '.join(IMAGE_SUFFIXES)}")
     return list(entries.values())
 
 

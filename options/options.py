@@ -16,6 +16,7 @@ DATASETS = ("FreiHAND",)
 PRECISIONS = ("float32", "bf16")
 HANDS = ("right", "left")
 PROCEDURAL = "procedural"
+GENERATOR_FOLDERS = {"skins", "hdri", "backgrounds"}
 
 
 def option(

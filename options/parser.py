@@ -3,9 +3,10 @@
 import argparse
 from collections.abc import Sequence
 from dataclasses import fields
+from pathlib import Path
 
 from options.checks import check_values
-from options.options import Options, stated_default, value_type
+from options.options import GENERATOR_FOLDERS, PROCEDURAL, Options, stated_default, value_type
 from utils.errors import InputError
 
 TITLES = {
@@ -22,6 +23,9 @@ def parse_options(arguments: Sequence[str] | None = None) -> Options:
     """Parse the command line. Leaves with status 2 on an unknown option, raises InputError on a contradictory one."""
     namespace = _build_parser().parse_args(arguments)
     given = {name: tuple(value) if isinstance(value, list) else value for name, value in vars(namespace).items()}
+    for name in GENERATOR_FOLDERS & set(given):  # a resumed run may be started from elsewhere
+        if given[name] != PROCEDURAL:
+            given[name] = str(Path(given[name]).resolve())
     options = Options(**given)
     check_values(options)
     _check_combination(options, set(given))
@@ -77,6 +81,8 @@ def _check_combination(options: Options, given: set[str]) -> None:
     for name in sorted({"train_samples", "eval_samples"} & given):
         if options.phase != "synth":
             raise InputError(f"--{name} belongs to --phase synth; --phase {options.phase} does not use it")
+    if options.phase == "synth" and options.resume is not None:
+        raise InputError("--resume belongs to the other phases; --phase synth goes on by itself where it was")
     if "stream" in given and options.phase != "train":
         raise InputError(f"--stream belongs to --phase train; --phase {options.phase} does not use it")
     if options.stream and "data_dir" in given:

@@ -12,7 +12,7 @@ from models import CMR, HandPredictor, build_model
 from models.checkpoint import Checkpoint, model_from_checkpoint, read_checkpoint
 from options import Options
 from options.checks import check_values
-from options.options import RECORDED
+from options.options import GENERATOR_FOLDERS, RECORDED
 from utils.errors import InputError
 from utils.template import Template, load_template
 
@@ -105,7 +105,8 @@ def with_recorded_options(options: Options, checkpoint: Checkpoint | None) -> Op
         )
         fixed = ["model", "backbone", "att", "out_channels"]
         if options.phase == "train" and "step" in checkpoint.training:
-            fixed += ["seed", "batch_size"]  # they decide which samples are done already
+            # they decide which samples are done already, and what is in those to come
+            fixed += ["seed", "batch_size", "stream", "hand", *sorted(GENERATOR_FOLDERS)]
         for name in fixed:
             asked = getattr(options, name)
             if asked is not None and asked != known[name]:

@@ -1,10 +1,14 @@
 """The synth phase: a folder in FreiHAND's layout, from the generator."""
 
+import hashlib
 import multiprocessing
 import os
 import shutil
+import threading
+import zipfile
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,13 +18,14 @@ from tqdm import tqdm
 
 from datasets.freihand import MASK_THRESHOLD, read_rows
 from options import Options
-from options.options import PROCEDURAL
+from options.options import GENERATOR_FOLDERS, PROCEDURAL
 from runner.setup import start_worker, with_recorded_options
 from runner.training_data import generator_settings
 from synthesis.contact_sheet import contact_sheet, labelled
-from synthesis.generator import EVALUATION, TRAINING, HandGenerator
+from synthesis.generator import EVALUATION, TRAINING, VERSION, HandGenerator
+from synthesis.hand import HAND_FILE
 from utils.errors import InputError
-from utils.files import atomic_write, read_json, write_json
+from utils.files import atomic_write, read_json, remove_leftovers, write_json, write_json_rows
 from utils.geometry import project
 from utils.images import read_image
 from utils.joints import NUM_JOINTS
@@ -30,6 +35,7 @@ STREAMS = {"training": TRAINING, "evaluation": EVALUATION}
 SHEET_SAMPLES = 64
 MASK_QUALITY = 97
 REFERENCE_BONE = (9, 10)  # FreiHAND's scale is the length of the middle finger's first bone
+ANNOTATIONS = ("K", "xyz", "verts", "scale")
 RECIPE = "synthetic.json"
 DONE = "done"
 
@@ -62,17 +68,21 @@ def synthesize(options: Options) -> None:
     options = with_recorded_options(options, None)
     root = options.data_root
     recipe = _recipe(options)
-    if not _claim(root, recipe):
+    if _is_complete(root, recipe):
+        shutil.rmtree(root / ".rows", ignore_errors=True)
         print(f"{root} is complete: nothing to do")
         return
     _generator = HandGenerator(generator_settings(options))
     _generator.prepare()
+    write_json(root / RECIPE, {**recipe, DONE: False}, indent=2)
+    for leftover in (*root.glob(".*.tmp"), *root.glob(".rows/.*.tmp")):  # of a run that was killed
+        leftover.unlink()
     counts = {"training": options.train_samples, "evaluation": options.eval_samples}
     for split, count in counts.items():
         chunks = [Chunk(split, first, min(first + CHUNK, count)) for first in range(0, count, CHUNK)]
         for folder in ("rgb", "mask") if split == "training" else ("rgb",):
             (root / split / folder).mkdir(parents=True, exist_ok=True)
-        missing = [chunk for chunk in chunks if not chunk.rows(root).is_file()]
+        missing = [chunk for chunk in chunks if not _is_done(root, chunk)]
         with tqdm(total=count, unit="image", desc=split, dynamic_ncols=True) as bar:
             bar.update(count - sum(chunk.last - chunk.first for chunk in missing))
             for chunk in _made(root, missing, options.workers):
@@ -89,25 +99,24 @@ def synthesize(options: Options) -> None:
 
 def _recipe(options: Options) -> dict:
     """What decides every byte of the folder."""
-    recipe = {
-        name: getattr(options, name)
-        for name in ("seed", "train_samples", "eval_samples", "skins", "hdri", "backgrounds", "hand")
-    }
-    for name in ("skins", "hdri", "backgrounds"):
+    names = ("seed", "train_samples", "eval_samples", "skins", "hdri", "backgrounds", "hand")
+    recipe = {name: getattr(options, name) for name in names}
+    for name in GENERATOR_FOLDERS:
         folder = Path(recipe[name])
         if recipe[name] != PROCEDURAL and folder.is_dir():
-            recipe[name] = sorted(f"{entry.name} {entry.stat().st_size}" for entry in os.scandir(folder))
-    return recipe
+            files = sorted(path for path in folder.iterdir() if path.is_file() and not path.name.startswith("."))
+            recipe[name] = [f"{path.name} {path.stat().st_size}" for path in files]
+    return recipe | {"generator": VERSION, "hand_file": hashlib.sha256(HAND_FILE.read_bytes()).hexdigest()[:16]}
 
 
-def _claim(root: Path, recipe: dict) -> bool:
-    """Mark the folder as this recipe's; returns whether there is anything left to do."""
+def _is_complete(root: Path, recipe: dict) -> bool:
+    """Whether this recipe's data is all there. Raises InputError if the folder holds anything else."""
     path = root / RECIPE
+    remove_leftovers(path)
     if not path.is_file():
         if root.is_dir() and any(root.iterdir()):
             raise InputError(f"{root} holds other data: choose another --data_dir for the synthetic one")
-        write_json(path, {**recipe, DONE: False}, indent=2)
-        return True
+        return False
     found = read_json(path, "the recipe of synthetic data")
     done = found.pop(DONE, False) if isinstance(found, dict) else False
     if found != recipe:
@@ -116,7 +125,17 @@ def _claim(root: Path, recipe: dict) -> bool:
             f"{root} holds synthetic data made with another {', '.join(changed)}: choose another --data_dir, "
             "or delete it"
         )
-    return not done
+    return done
+
+
+def _is_done(root: Path, chunk: Chunk) -> bool:
+    """Whether the annotations of a chunk can be read and its images are there."""
+    try:
+        complete = all(len(_read_rows(chunk.rows(root), name)) == chunk.last - chunk.first for name in ANNOTATIONS)
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
+        return False
+    images = (root / chunk.split / "rgb" / f"{index:08d}.jpg" for index in range(chunk.first, chunk.last))
+    return complete and all(path.is_file() and path.stat().st_size for path in images)
 
 
 def _made(root: Path, chunks: list[Chunk], workers: int) -> Iterator[Chunk]:
@@ -126,28 +145,48 @@ def _made(root: Path, chunks: list[Chunk], workers: int) -> Iterator[Chunk]:
             yield make_chunk(root, chunk)
         return
     context = multiprocessing.get_context("fork")
-    with ProcessPoolExecutor(workers, context, initializer=start_worker, initargs=(0,)) as pool:
+    with ProcessPoolExecutor(min(workers, len(chunks)), context, initializer=_start_worker) as pool:
         try:
-            futures = [pool.submit(make_chunk, root, chunk) for chunk in chunks]
-            for future in futures:
+            for future in [pool.submit(make_chunk, root, chunk) for chunk in chunks]:
                 yield future.result()
-        except BaseException:
+        except BrokenProcessPool as error:
+            raise InputError("a worker was killed, perhaps for want of memory: fewer --workers need less") from error
+        finally:
             pool.shutdown(wait=False, cancel_futures=True)
-            raise
+
+
+def _start_worker() -> None:
+    """A worker ends with the main process, however that ends."""
+    start_worker(0)
+
+    def leave_with_parent() -> None:
+        multiprocessing.parent_process().join()
+        os._exit(1)
+
+    threading.Thread(target=leave_with_parent, daemon=True).start()
+
+
+def _write(path: Path, content: bytes) -> None:
+    try:
+        path.write_bytes(content)
+    except OSError as error:
+        raise InputError(f"{path}: cannot be written ({error.strerror})") from error
 
 
 def make_chunk(root: Path, chunk: Chunk) -> Chunk:
     """Write the images of a chunk, then its annotations; in this order, so that annotations mean it is complete."""
-    rows = {"K": [], "xyz": [], "verts": []}
+    first, second = REFERENCE_BONE
+    rows = {name: [] for name in ANNOTATIONS}
     for index in range(chunk.first, chunk.last):
         sample = _generator.sample(STREAMS[chunk.split], index)
-        (root / chunk.split / "rgb" / f"{index:08d}.jpg").write_bytes(sample.jpeg)
+        _write(root / chunk.split / "rgb" / f"{index:08d}.jpg", sample.jpeg)
         if chunk.split == "training":
             encoded = cv2.imencode(".jpg", sample.mask, [cv2.IMWRITE_JPEG_QUALITY, MASK_QUALITY])[1]
-            (root / chunk.split / "mask" / f"{index:08d}.jpg").write_bytes(encoded.tobytes())
+            _write(root / chunk.split / "mask" / f"{index:08d}.jpg", encoded.tobytes())
         rows["K"].append(sample.K)
         rows["xyz"].append(sample.joints_m)
         rows["verts"].append(sample.vertices_m)
+        rows["scale"].append(np.linalg.norm(sample.joints_m[second] - sample.joints_m[first]))
     with atomic_write(chunk.rows(root)) as file:
         np.savez(file, **{name: np.stack(values) for name, values in rows.items()})
     return chunk
@@ -155,17 +194,16 @@ def make_chunk(root: Path, chunk: Chunk) -> Chunk:
 
 def _write_annotations(root: Path, split: str, chunks: list[Chunk]) -> None:
     """`SPLIT_{K,xyz,verts,scale}.json`, rounded to a thousandth of a millimetre or pixel."""
-    parts = []
-    for chunk in chunks:
-        with np.load(chunk.rows(root), allow_pickle=False) as data:
-            parts.append({name: data[name] for name in ("K", "xyz", "verts")})
-    if not parts:
+    if not chunks:
         return
-    lists = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
-    first, second = REFERENCE_BONE
-    lists["scale"] = np.linalg.norm(lists["xyz"][:, second] - lists["xyz"][:, first], axis=1)
-    for name, values in lists.items():
-        write_json(root / f"{split}_{name}.json", np.round(values, 3 if name == "K" else 6).tolist())
+    for name in ANNOTATIONS:
+        rows = (row.tolist() for chunk in chunks for row in _read_rows(chunk.rows(root), name))
+        write_json_rows(root / f"{split}_{name}.json", rows)
+
+
+def _read_rows(path: Path, name: str) -> np.ndarray:
+    with np.load(path, allow_pickle=False) as data:
+        return np.round(data[name], 3 if name == "K" else 6)
 
 
 def _sheet(root: Path, split: str) -> np.ndarray | None:

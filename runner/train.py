@@ -88,6 +88,7 @@ class Trainer:
             num_workers=options.workers,
             pin_memory=self.device.type == "cuda",
             worker_init_fn=start_worker,
+            multiprocessing_context="fork" if options.workers else None,  # generators share what they have read
         )
         board = SummaryWriter(str(options.run_dir / "board"), purge_step=self.step)
         previous = {number: signal.signal(number, self._on_signal) for number in (signal.SIGINT, signal.SIGTERM)}

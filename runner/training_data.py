@@ -7,8 +7,9 @@ from datasets.augmented import AugmentedHands, SampleSettings
 from datasets.freihand import FreiHANDTraining
 from datasets.synthetic import SyntheticTraining
 from options import Options
-from options.options import PROCEDURAL
+from options.options import GENERATOR_FOLDERS, PROCEDURAL
 from synthesis.generator import GeneratorSettings
+from utils.errors import InputError
 
 
 def training_data(options: Options, num_vertices: int) -> AugmentedHands:
@@ -16,7 +17,12 @@ def training_data(options: Options, num_vertices: int) -> AugmentedHands:
     augmentation = AugmentationSettings(options.pos_aug, options.rot_aug, options.color_aug, options.flip_aug)
     settings = SampleSettings(options.size, augmentation, options.img_mean, options.img_std, options.seed)
     if not options.stream:
+        unused = [name for name in sorted(GENERATOR_FOLDERS) if getattr(options, name) != PROCEDURAL]
+        if unused:
+            raise InputError(f"--{unused[0]} is for --stream, and this run reads its images: leave one of them out")
         return FreiHANDTraining(options.data_root, num_vertices, settings)
+    if options.data_dir is not None:
+        raise InputError(f"this run generates its images (--stream {options.stream}): leave --data_dir out")
     return SyntheticTraining(generator_settings(options), options.stream, num_vertices, settings)
 
 

@@ -38,8 +38,7 @@ ADULT_LENGTH_M = 0.188  # of the mean hand; people's lengths are sampled
 # a hand turn about the heads of the metacarpals, some 2 cm behind the webs, and about the carpus beside the wrist.
 KNUCKLE_SHIFT = {"index": 0.115, "middle": 0.125, "ring": 0.13, "little": 0.13}  # of the way to the wrist
 THUMB_BASE_SHIFT = 0.28
-# FreiHAND annotates the knuckles nearer to the webs: the labels move by this share of the shift only.
-LABEL_SHIFT = 0.0
+# The labels stay: FreiHAND annotates the knuckles near the webs too.
 # Its other joints lie near the back of the fingers, the thumb's under the skin; they move towards the middle.
 FINGER_CENTERING, THUMB_CENTERING = 0.5, 0.8
 SECTION_M = 0.005  # half the length of finger that counts as around a joint
@@ -255,10 +254,11 @@ class HandBuilder:
 
     def labels(self) -> np.ndarray:
         """Where the annotated joints lie at rest (B, 3), beside the bones' own joints."""
-        _, joints = self._in_palm(self.mean)
+        vertices, joints = self._in_palm(self.mean)
         rotation, origin = canonical_frame(joint_positions(self.makehuman, self.mean, self.sections))
-        marks = joint_positions(self.makehuman, self.mean, self.sections, LABEL_SHIFT)
-        return (marks - origin) @ rotation.T * (self.points(self.mean)["joints"][5] / joints[5])[1]
+        marks = joint_positions(self.makehuman, self.mean, self.sections, shifted=0.0)
+        scale = ADULT_LENGTH_M / bone_length(joints, vertices[self.tip_vertices])
+        return (marks - origin) @ rotation.T * scale
 
     def build(self) -> OpenHand:
         rest = self.points(self.mean)

@@ -47,8 +47,14 @@ def main() -> None:
                 with OpenEXR.File(exr.name) as file:
                     picture = file.channels()["RGB"].pixels.astype(np.float32)
             with atomic_write(arguments.folder / f"{named[1]}.hdr") as file:
-                file.write(cv2.imencode(".hdr", cv2.resize(picture[..., ::-1], SIZE))[1].tobytes())
+                file.write(
+                    cv2.imencode(".hdr", cv2.resize(picture[..., ::-1], SIZE, interpolation=cv2.INTER_AREA))[
+                        1
+                    ].tobytes()
+                )
             count += 1
+    if not count:
+        sys.exit(f"error: {arguments.package} holds no environment maps; expected pmndrs-assets-1.7.0.tgz")
     print(f"{count} environment maps in {arguments.folder}")
 
 

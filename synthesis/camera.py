@@ -43,7 +43,7 @@ def sample_view(
     arm_end: np.ndarray,
     hand_px: tuple[float, float] = HAND_PX,
 ) -> View:
-    """A view from any side from which the arm does not end in the picture and does not come straight at the camera.
+    """A view from any side, if possible one in which the arm neither ends nor comes straight at the camera.
 
     Args:
         hand_vertices: (V, 3) of the posed hand in the palm's frame, metres.

@@ -9,6 +9,7 @@ import numpy as np
 
 from synthesis.textures import smooth_noise
 from utils.errors import InputError
+from utils.images import files_of_option, read_image
 
 COARSE = (16, 32)  # rows and columns of the map that ambient light is summed over
 CAP = 3.0  # times the mean radiance; what is brighter belongs to the key light
@@ -16,6 +17,8 @@ LOBE_DEGREES = 35.0  # what is this close to the brightest spot makes up the key
 LOBE_SHARPNESS = 6  # of the cosine lobe that one ambient direction stands for
 GRID = 29  # the background's rays are computed on this many points per side and stretched
 NUM_PROCEDURAL = 24
+MAP_SIZE = (1024, 512)  # columns and rows that maps from files are kept at
+BRIGHTEST = 6e4  # what is above the range of half precision, or infinite
 LUMINANCE = np.array([0.2126, 0.7152, 0.0722], np.float32)
 
 
@@ -81,24 +84,29 @@ class Environment:
         column = np.arctan2(rays[..., 0], rays[..., 2]) / (2 * np.pi) * width
         column = (column - column[GRID // 2, GRID // 2] + width / 2) % width + column[GRID // 2, GRID // 2] - width / 2
         row = np.arccos(np.clip(-rays[..., 1], -1, 1)) / np.pi * height
-        maps = cv2.resize(np.stack([column, row], axis=-1).astype(np.float32), (size, size))
+        step = (GRID - 1) / (size - 1)
+        maps = cv2.warpAffine(
+            np.stack([column, row], axis=-1).astype(np.float32),
+            np.array([[step, 0, 0], [0, step, 0]]),
+            (size, size),
+            flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
+            borderMode=cv2.BORDER_REPLICATE,
+        )
         return cv2.remap(self.radiance, maps - 0.5, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_WRAP)
 
 
 def load_environments(folder: Path) -> list[Environment]:
     """All .hdr maps of a folder, in the order of their names. Raises InputError if there is none or one is damaged."""
-    if not folder.is_dir():
-        raise InputError(f"--hdri {folder}: no such folder; scripts/fetch_hdri.sh makes one")
-    paths = sorted(folder.glob("*.hdr"))
-    if not paths:
-        raise InputError(f"--hdri {folder}: no .hdr files in it; scripts/fetch_hdri.sh fetches some")
     environments = []
-    for path in paths:
-        picture = cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_UNCHANGED) if path.stat().st_size else None
-        if picture is None or picture.ndim != 3 or picture.shape[1] != 2 * picture.shape[0]:
-            raise InputError(f"{path}: not an equirectangular Radiance .hdr map, twice as wide as high")
-        picture = cv2.resize(picture[..., ::-1].astype(np.float32), (1024, 512), interpolation=cv2.INTER_AREA)
-        environments.append(Environment(np.nan_to_num(picture, posinf=6e4).clip(0, 6e4)))
+    for path in files_of_option("hdri", folder, (".hdr",)):
+        picture = read_image(path, cv2.IMREAD_UNCHANGED)
+        height = len(picture)
+        if picture.dtype != np.float32 or picture.shape != (height, 2 * height, 3):
+            raise InputError(f"{path}: not an equirectangular Radiance .hdr map in colour, twice as wide as high")
+        radiance = np.nan_to_num(picture[..., ::-1], posinf=BRIGHTEST).clip(0, BRIGHTEST)
+        if not radiance.mean() > 0:
+            raise InputError(f"{path}: the map is black; light is needed to see a hand")
+        environments.append(Environment(cv2.resize(radiance, MAP_SIZE, interpolation=cv2.INTER_AREA)))
     return environments
 
 

@@ -16,6 +16,8 @@ from synthesis.renderer import Arm, Renderer
 from synthesis.sensor import Sensor
 from utils.template import OPEN_HAND, load_template
 
+VERSION = 1  # of the images: raise it when the same seed would give others
+DOMAIN = 0x48414E44  # keeps these random numbers apart from those of the augmentation
 TRAINING, EVALUATION, STREAMING = range(3)  # streams of samples that have nothing in common
 RENDER_ATTEMPTS = 6
 LEAST_VISIBLE, CLEAR_VISIBLE = 0.4, 0.95  # share of the hand that neither arm nor things may hide
@@ -108,7 +110,7 @@ class HandGenerator:
 
     def sample(self, stream: int, index: int) -> SyntheticSample:
         """Sample `index` of a stream (`TRAINING`, `EVALUATION`, ...), a function of both and the settings alone."""
-        rng = np.random.default_rng((self.settings.seed, stream, index))
+        rng = np.random.default_rng((self.settings.seed, stream, index, DOMAIN))
         hand = self.hand
         vertices, joints, tips = hand.shaped(*sample_shape(rng, hand))
         settler = Settler(joints, tips, hand.axes, self._radii * joints_scale(hand, joints))

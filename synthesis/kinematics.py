@@ -1,4 +1,7 @@
-"""Forward kinematics of the open hand, compiled by numba: joint angles to bone transforms."""
+"""Forward kinematics of the open hand, compiled by numba: joint angles to bone transforms.
+
+`contact.py` compiles these functions into its own, and numba does not notice a change here: clear `__pycache__` then.
+"""
 
 import numba
 import numpy as np

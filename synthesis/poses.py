@@ -242,7 +242,7 @@ def pinch(rng: np.random.Generator, sketch: Sketch, settler: Settler) -> None:
         sketch.angles[BONE_INDEX["middle_1"] : BONE_INDEX["middle_3"] + 1, FLEXION] = sketch.angles[
             BONE_INDEX["index_1"] : BONE_INDEX["index_3"] + 1, FLEXION
         ]
-    sketch.touches += [(settler.pad(0), settler.pad(number)) for number in touching[:1]]
+    sketch.touches += [(settler.pad(0), settler.pad(number)) for number in touching]
 
 
 def grasp(rng: np.random.Generator, sketch: Sketch, settler: Settler) -> None:

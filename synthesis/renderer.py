@@ -25,13 +25,11 @@ from synthesis.skin import load_skins, procedural_skins
 from synthesis.skin_detail import skin_detail
 from synthesis.surfaces import Surface, capsule_mesh, sample_obstacle
 from synthesis.textures import clutter, material
-from utils.errors import InputError
 from utils.geometry import project
-from utils.images import read_image
+from utils.images import files_of_option, read_image
 
 SUPERSAMPLING = 2
 NUM_MATERIALS, NUM_CLUTTER = 48, 48
-IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")
 BACKGROUND_SIDE_PX = 480  # pictures from a folder are kept at about this size
 SLEEVE_CHANCE, OBSTACLE_CHANCE, LAMP_CHANCE = 0.42, 0.22, 0.3
 HELD_CHANCE = 0.75  # that what a grasp closes around is there
@@ -153,7 +151,7 @@ class Renderer:
         behind = -arm.rest_vertices[used, 1:2] - opening
         width = rng.uniform(0.003, 0.008) + rng.uniform(0, 0.008) * np.exp(-np.maximum(behind, 0) / 0.03)
         folds = rng.uniform(0, 0.0025) * np.sin(behind * rng.uniform(150, 400) + 4 * normals[:, :1])
-        uv = hand.uv[hand.num_hand_faces :][chosen] * np.float32(rng.uniform(1.5, 4)) % 1
+        uv = hand.uv[hand.num_hand_faces :][chosen] * np.float32(rng.uniform(0.3, 1))
         texture = self.materials[rng.integers(len(self.materials))]
         vertices = (arm.vertices[used] + (width + folds) * normals).astype(np.float32)
         return Surface(vertices, faces.reshape(-1, 3).astype(np.int32), uv, texture, 0.1, 6.0)
@@ -210,7 +208,6 @@ class Renderer:
         face_index, inverse_depth = empty_buffers(size, size)
         rasterize(points, vertices[:, 2], faces, face_index, inverse_depth)
         picture = np.zeros((size, size, 3), np.float32)
-        reflections = np.column_stack([AMBIENT_DIRECTIONS, ambient @ LUMINANCE]).astype(np.float32)
         first = 0
         for surface in surfaces:
             last = first + len(surface.faces)
@@ -221,7 +218,6 @@ class Renderer:
                 (points, vertices, normals, light, faces, surface.uv),
                 surface.material(),
                 (direction, key, shadow, frame, center),
-                reflections,
             )
             first = last
         # Exposed for a grey card in the hand, with the error that automatic exposure makes; half way to grey-world.
@@ -273,14 +269,13 @@ def _camera_attitude(rng: np.random.Generator) -> np.ndarray:
 
 
 def _read_pictures(folder: Path) -> list[np.ndarray]:
-    if not folder.is_dir():
-        raise InputError(f"--backgrounds {folder}: no such folder")
-    paths = sorted(path for path in folder.iterdir() if path.suffix.lower() in IMAGE_SUFFIXES)
-    if not paths:
-        raise InputError(f"--backgrounds {folder}: no {', '.join(IMAGE_SUFFIXES)} in it")
+    """Pictures at a common size; of very long ones the middle."""
     pictures = []
-    for path in paths:
+    for path in files_of_option("backgrounds", folder):
         picture = read_image(path)
-        scale = BACKGROUND_SIDE_PX / min(picture.shape[:2])
+        side = min(picture.shape[:2])
+        top, left = (max(0, (length - 2 * side) // 2) for length in picture.shape[:2])
+        picture = picture[top : top + 2 * side, left : left + 2 * side]
+        scale = BACKGROUND_SIDE_PX / side
         pictures.append(cv2.resize(picture, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA))
     return pictures

@@ -5,14 +5,20 @@ import numpy as np
 
 LEVELS = 4096
 NOISE_SIZE = 512
-GREY = np.linspace(0, 1, LEVELS, dtype=np.float64)
-TONE_CURVE = np.where(
-    GREY <= 0.0031308 / 1.6, GREY * 1.6 * 12.92, 1.055 * np.clip(GREY * 1.6, 1e-9, None) ** (1 / 2.4) - 0.055
-)
-"""sRGB of linear light from 0 to 1.6 exposures; a shoulder rolls off what is brighter than 0.8 of white."""
-TONE_CURVE = np.where(TONE_CURVE < 0.8, TONE_CURVE, 1 - 0.2 * np.exp(-(TONE_CURVE - 0.8) / 0.2)).clip(0, 1)
-TONE_CURVE = np.rint(TONE_CURVE * 255).astype(np.uint8)
-BRIGHTEST = 1.6
+BRIGHTEST = 1.6  # exposures that the tone curve reaches up to
+SHOULDER = 0.8  # of white; what is brighter rolls off
+
+
+def _tone_curve() -> np.ndarray:
+    """8-bit values of linear light from 0 to `BRIGHTEST`: sRGB with a shoulder."""
+    light = np.linspace(0, BRIGHTEST, LEVELS)
+    value = np.where(light <= 0.0031308, 12.92 * light, 1.055 * np.maximum(light, 1e-9) ** (1 / 2.4) - 0.055)
+    rest = 1 - SHOULDER
+    value = np.where(value < SHOULDER, value, 1 - rest * np.exp(-(value - SHOULDER) / rest))
+    return np.rint(value.clip(0, 1) * 255).astype(np.uint8)
+
+
+TONE_CURVE = _tone_curve()
 
 
 class Sensor:
@@ -25,7 +31,7 @@ class Sensor:
     def capture(self, light: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         """RGB uint8 (S, S, 3) of exposed linear light (S, S, 3): white balance, blur, noise and tone curve."""
         size = light.shape[0]
-        light = light * (rng.normal(1, 0.05, 3) * [1, 1, 1]).clip(0.8, 1.25).astype(np.float32)
+        light = light * rng.normal(1, 0.05, 3).clip(0.8, 1.25).astype(np.float32)
         blur = rng.random()
         if blur < 0.6:
             light = cv2.GaussianBlur(light, None, rng.uniform(0.3, 0.95))

@@ -75,9 +75,10 @@ def ambient_light(
         radiance: (D, 3) from each direction.
 
     Returns:
-        (V, 4): irradiance over pi, RGB, and the share of directions that is open.
+        (V, 5): irradiance over pi, RGB; the share of directions that is open; and the luminance that the surface
+        mirrors to a camera at the origin.
     """
-    light = np.zeros((len(vertices), 4), np.float32)
+    light = np.zeros((len(vertices), 5), np.float32)
     depth_map = np.empty((OCCLUSION_CELLS, OCCLUSION_CELLS), np.float32)
     half = OCCLUSION_CELLS / 2
     facing_total = np.zeros(len(vertices), np.float32)
@@ -116,7 +117,25 @@ def ambient_light(
         for k in range(3):
             light[v, k] *= 4.0 / len(frames)  # solid angle 4 pi / D of each direction, over pi
         light[v, 3] /= max(facing_total[v], 1e-6)
+        light[v, 4] = _mirrored(vertices[v], normals[v], frames, radiance)
     return light
+
+
+@numba.njit(cache=True, fastmath=True)
+def _mirrored(position: np.ndarray, normal: np.ndarray, frames: np.ndarray, radiance: np.ndarray) -> float:
+    """Mean luminance of the directions around the mirrored ray from the camera."""
+    x, y, z = position
+    distance = np.sqrt(x * x + y * y + z * z)
+    along = -2 * (x * normal[0] + y * normal[1] + z * normal[2])
+    x, y, z = (x + along * normal[0]) / distance, (y + along * normal[1]) / distance, (z + along * normal[2]) / distance
+    total, weights = 0.0, 1e-6
+    for d in range(len(frames)):
+        near = x * frames[d, 2, 0] + y * frames[d, 2, 1] + z * frames[d, 2, 2] - 0.5
+        if near > 0:
+            luminance = 0.2126 * radiance[d, 0] + 0.7152 * radiance[d, 1] + 0.0722 * radiance[d, 2]
+            total += near * near * luminance
+            weights += near * near
+    return total / weights
 
 
 def shadow_map(vertices: np.ndarray, faces: np.ndarray, center: np.ndarray, frame: np.ndarray) -> np.ndarray:
@@ -152,7 +171,6 @@ def shade(
     mesh: tuple,
     material: tuple,
     key: tuple,
-    reflections: np.ndarray,
 ) -> None:
     """Write the light that leaves the visible faces of one surface towards the camera into a picture, linear RGB.
 
@@ -160,12 +178,11 @@ def shade(
         picture: (H, W, 3) float32, written where the surface is seen.
         face_index: (H, W) from `rasterize`.
         face_range: first face of the surface in the scene, and the one after its last.
-        mesh: points (V, 2) px, vertices (V, 3), normals (V, 3), light (V, 4) of the whole scene, faces (F, 3), and
+        mesh: points (V, 2) px, vertices (V, 3), normals (V, 3), light (V, 5) of the whole scene, faces (F, 3), and
             uv (F', 3, 2) of the surface.
         material: texture (h, w, 3) uint8 sRGB, table (256,) to linear, tint (3,), gloss, sharpness, scatter, detail
             (h', w') uint8 and its strength, see `Surface`.
         key: direction (3,) towards the light, irradiance (3,) over pi, shadow map, its frame (3, 3), centre (3,).
-        reflections: (D, 4): ambient directions with the luminance that comes from each.
     """
     points, vertices, normals, light, faces, uv = mesh
     texture, table, tint, gloss, sharpness, scatter, detail, strength = material
@@ -183,6 +200,8 @@ def shade(
             ax, ay = points[a, 0], points[a, 1]
             abx, aby, acx, acy = points[b, 0] - ax, points[b, 1] - ay, points[c, 0] - ax, points[c, 1] - ay
             area = abx * acy - aby * acx
+            if area == 0:
+                continue
             wb = ((x - ax) * acy - (y - ay) * acx) / area
             wc = (abx * (y - ay) - aby * (x - ax)) / area
             wa = (1 - wb - wc) / vertices[a, 2]  # perspective: weights over depth
@@ -231,7 +250,7 @@ def shade(
                 bias = SHADOW_BIAS_M * (2 - max(cosine, 0))
                 lit = _lit(shadow, sx * shadow_scale + shadow_half, sy * shadow_scale + shadow_half,
                            LIGHT_DISTANCE_M - sz, bias)  # fmt: skip
-            # Highlights: Blinn-Phong for the key light, the nearest ambient directions for the rest.
+            # Highlights: Blinn-Phong for the key light, what the vertices mirror for the rest.
             hx = direction[0] - position[0] / distance
             hy = direction[1] - position[1] / distance
             hz = direction[2] - position[2] / distance
@@ -239,17 +258,7 @@ def shade(
             aligned = max((normal[0] * hx + normal[1] * hy + normal[2] * hz) / half, np.float32(0))
             highlight = lit * max(cosine, 0) * aligned**sharpness * (sharpness + 8) / 8
             fresnel = gloss * (np.float32(0.04) + np.float32(0.6) * (1 - facing) ** 5)
-            rx = position[0] / distance + 2 * facing * normal[0]
-            ry = position[1] / distance + 2 * facing * normal[1]
-            rz = position[2] / distance + 2 * facing * normal[2]
-            mirrored, weight = np.float32(0), np.float32(1e-6)
-            for d in range(len(reflections)):
-                near = rx * reflections[d, 0] + ry * reflections[d, 1] + rz * reflections[d, 2]
-                if near > 0.5:
-                    near = (near - np.float32(0.5)) ** 2
-                    mirrored += near * reflections[d, 3]
-                    weight += near
-            mirrored *= open_share / weight
+            mirrored = open_share * (wa * light[a, 4] + wb * light[b, 4] + wc * light[c, 4])
             for k in range(3):
                 wrap = scatter * (np.float32(1) if k == 0 else np.float32(0.35) if k == 1 else np.float32(0.2))
                 diffuse = max((cosine + wrap) / (1 + wrap), np.float32(0)) * lit

@@ -9,12 +9,11 @@ from synthesis.hand import OpenHand
 from synthesis.rasterizer import NO_FACE, empty_buffers, rasterize
 from synthesis.skeleton import BONE_INDEX, FINGERS
 from synthesis.textures import smooth_noise
-from utils.errors import InputError
-from utils.images import read_image
+from utils.images import files_of_option, read_image
 
 TEXTURE_SIZE = 768
 NUM_TONES = 24
-IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")
+LARGEST_SIDE_PX = 2048  # larger textures are reduced; a hand is a small part of them
 
 # Albedo of the back of the hand, sRGB, from very light to very dark (roughly the Monk skin tone scale).
 TONES = np.array(
@@ -28,12 +27,12 @@ NAIL = np.array([233, 190, 178], np.float32) / 255
 
 def load_skins(folder: Path) -> list[np.ndarray]:
     """All textures (H, W, 3) uint8 of a folder, in the order of their names. Raises InputError if there is none."""
-    if not folder.is_dir():
-        raise InputError(f"--skins {folder}: no such folder")
-    paths = sorted(path for path in folder.iterdir() if path.suffix.lower() in IMAGE_SUFFIXES)
-    if not paths:
-        raise InputError(f"--skins {folder}: no {', '.join(IMAGE_SUFFIXES)} in it; expected body skins of MakeHuman")
-    return [read_image(path) for path in paths]
+    skins = []
+    for path in files_of_option("skins", folder):
+        skin = read_image(path)
+        scale = min(1.0, LARGEST_SIDE_PX / max(skin.shape[:2]))
+        skins.append(skin if scale == 1 else cv2.resize(skin, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA))
+    return skins
 
 
 def procedural_skins(hand: OpenHand, count: int = NUM_TONES) -> list[np.ndarray]:

@@ -103,7 +103,7 @@ def test_matt_surfaces_follow_lamberts_law(angle):
     normals = vertex_normals(vertices, faces)
     direction = np.array([np.sin(np.deg2rad(angle)), 0, -np.cos(np.deg2rad(angle))], np.float32)
     center, frame = vertices.mean(axis=0), frame_along(direction)
-    light = np.full((len(vertices), 4), 0.25, np.float32)
+    light = np.full((len(vertices), 5), 0.25, np.float32)
     points = project(vertices, np.array([[100, 0, 31.5], [0, 100, 31.5], [0, 0, 1.0]])).astype(np.float32)
     index, inverse = empty_buffers(64, 64)
     rasterize(points, vertices[:, 2], faces, index, inverse)
@@ -115,7 +115,6 @@ def test_matt_surfaces_follow_lamberts_law(angle):
         (points, vertices, normals, light, faces, uv),
         Surface(vertices, faces, uv, texture, gloss=0.0, sharpness=10.0).material(),
         (direction, np.ones(3, np.float32), shadow_map(vertices, faces, center, frame), frame, center),
-        np.zeros((20, 4), np.float32),
     )
     expected = SRGB_TO_LINEAR[188] * (0.25 + np.cos(np.deg2rad(angle)))
     np.testing.assert_allclose(picture[28:36, 28:36], expected, rtol=1e-3)
@@ -224,9 +223,15 @@ def test_folders_without_anything_usable_are_named(tmp_path):
         load_skins(tmp_path)
     with pytest.raises(InputError, match="--hdri"):
         load_environments(tmp_path)
-    (tmp_path / "a.hdr").write_bytes(b"#?RADIANCE\nbroken")
-    with pytest.raises(InputError, match=r"a\.hdr"):
-        load_environments(tmp_path)
+    for content in (
+        b"#?RADIANCE\nbroken",
+        cv2.imencode(".hdr", np.zeros((8, 16, 3), np.float32))[1].tobytes(),
+        cv2.imencode(".hdr", np.ones((8, 8, 3), np.float32))[1].tobytes(),
+        cv2.imencode(".jpg", np.full((8, 16, 3), 99, np.uint8))[1].tobytes(),
+    ):
+        (tmp_path / "a.hdr").write_bytes(content)
+        with pytest.raises(InputError, match=r"a\.hdr"):
+            load_environments(tmp_path)
 
 
 def test_maps_from_files_are_read(tmp_path):

@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -15,7 +16,7 @@ from datasets.augmented import SampleSettings
 from datasets.freihand import FreiHANDEvaluation, FreiHANDTraining
 from datasets.synthetic import SyntheticTraining
 from synthesis.generator import GeneratorSettings
-from tests.test_phases import command
+from tests.test_phases import COMMON
 from utils.errors import InputError
 from utils.geometry import MESH_SCALE_M
 from utils.template import ROOT
@@ -79,13 +80,40 @@ def test_a_killed_run_goes_on_and_ends_the_same(generated, tmp_path):
     assert files(folder) == files(generated)
 
 
+def test_no_worker_outlives_a_terminated_run_and_leftovers_go(generated, tmp_path):
+    folder = tmp_path / "data"
+    line = [sys.executable, str(ROOT / "run.py"), "--phase", "synth", "--data_dir", str(folder), *COUNTS]
+    process = subprocess.Popen([*line, "--workers", "2"], stderr=subprocess.DEVNULL)
+    children = Path(f"/proc/{process.pid}/task/{process.pid}/children")
+    while not list(folder.glob("training/rgb/*.jpg")):
+        assert process.poll() is None
+        time.sleep(0.01)
+    workers = [int(child) for child in children.read_text().split()]
+    assert workers
+    process.send_signal(signal.SIGTERM)
+    process.wait()
+    deadline = time.monotonic() + 10
+    while any(Path(f"/proc/{worker}").exists() for worker in workers) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert not any(Path(f"/proc/{worker}").exists() for worker in workers)
+    (folder / ".training_K.json.abc.tmp").write_text("[")
+    for rows in folder.glob(".rows/*.npz"):
+        rows.write_bytes(b"cut short")
+    synth(folder, *COUNTS)
+    assert files(folder) == files(generated)
+
+
+def test_a_mistyped_folder_claims_nothing(tmp_path):
+    assert "no such folder" in synth(tmp_path / "new", "--skins", str(tmp_path / "absent"), status=2).stderr
+    assert not (tmp_path / "new").exists()
+
+
 def test_what_is_there_is_not_touched(generated, tmp_path):
     assert "nothing to do" in synth(generated, *COUNTS).stdout
     error = synth(generated, *COUNTS, "--seed", "2", status=2).stderr
     assert "made with another seed" in error
     (tmp_path / "mine.txt").write_text("other data")
     assert "holds other data" in synth(tmp_path, *COUNTS, status=2).stderr
-    assert "no such folder" in synth(tmp_path / "new", "--skins", str(tmp_path / "absent"), status=2).stderr
 
 
 def test_a_stream_never_repeats_and_is_repeatable(template):
@@ -101,12 +129,17 @@ def test_a_stream_never_repeats_and_is_repeatable(template):
         SyntheticTraining(GeneratorSettings(), 10, 778, settings)
 
 
+def train(out, *arguments, status=0):
+    line = [sys.executable, str(ROOT / "run.py"), "--phase", "train", "--out_dir", str(out), *COMMON, *arguments]
+    result = subprocess.run(line, capture_output=True, text=True)
+    assert result.returncode == status, result.stderr
+    return result.stderr
+
+
 def test_training_on_a_stream(tmp_path):
-    arguments = [*command("train", tmp_path / "unused", tmp_path)]
-    place = arguments.index("--data_dir")
-    del arguments[place : place + 2]
-    arguments += ["--stream", "8", "--batch_size", "2", "--max_steps", "3", "--size", "96", "--imagenet", "none"]
-    arguments += ["--out_channels", "8", "8", "16", "16"]
-    result = subprocess.run(arguments, capture_output=True, text=True)
-    assert result.returncode == 0, result.stderr
-    assert list(tmp_path.rglob("checkpoint_last.pt"))
+    small = ["--size", "96", "--out_channels", "8", "8", "16", "16", "--imagenet", "none", "--batch_size", "2"]
+    train(tmp_path, "--stream", "8", "--max_steps", "3", *small)
+    train(tmp_path, "--resume", "last", "--max_steps", "4")
+    assert "holds stream 8" in train(tmp_path, "--resume", "last", "--stream", "9", status=2)
+    assert "holds hand right" in train(tmp_path, "--resume", "last", "--hand", "left", status=2)
+    assert "leave --data_dir out" in train(tmp_path, "--resume", "last", "--data_dir", str(tmp_path), status=2)

@@ -4,7 +4,7 @@ import hashlib
 import json
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
@@ -57,7 +57,16 @@ def _umask() -> int:
 def write_json(path: str | Path, value: Any, indent: int | None = None) -> None:
     """Write JSON atomically."""
     with atomic_write(path, "w") as file:
-        json.dump(value, file, indent=indent)
+        file.write(json.dumps(value, indent=indent))
+
+
+def write_json_rows(path: str | Path, rows: Iterable[Any]) -> None:
+    """Write a JSON list atomically, one row at a time, so that a list longer than memory can be written."""
+    with atomic_write(path, "w") as file:
+        file.write("[")
+        for index, row in enumerate(rows):
+            file.write((", " if index else "") + json.dumps(row))
+        file.write("]")
 
 
 def read_json(path: str | Path, expected: str) -> Any:
