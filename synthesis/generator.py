@@ -7,6 +7,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from datasets.augmentation import HandSample, mirror
 from synthesis.camera import HAND_PX, sample_view
 from synthesis.contact import Settler, capsule_radii
 from synthesis.hand import OpenHand, load_open_hand
@@ -14,6 +15,7 @@ from synthesis.kinematics import bone_transforms, skin
 from synthesis.poses import sample_pose
 from synthesis.renderer import Arm, Renderer
 from synthesis.sensor import Sensor
+from utils.geometry import project
 from utils.template import OPEN_HAND, load_template
 
 VERSION = 1  # of the images: raise it when the same seed would give others
@@ -125,10 +127,8 @@ class HandGenerator:
         image, mask = self._sensor.capture(rendering.light, rng), rendering.mask
         placed, K = arm.vertices[hand.model_vertices].astype(np.float64), view.K
         if self.settings.left:
-            image, mask = np.ascontiguousarray(image[:, ::-1]), np.ascontiguousarray(mask[:, ::-1])
-            placed = placed * [-1, 1, 1]
-            K = K.copy()
-            K[0, 2] = image.shape[1] - 1 - K[0, 2]
+            mirrored = mirror(HandSample(image, mask, project(placed, K), placed, K))
+            image, mask, placed, K = mirrored.image, mirrored.mask, mirrored.vertices_m, mirrored.K
         return SyntheticSample(
             jpeg=Sensor.compress(image, rng),
             mask=mask,

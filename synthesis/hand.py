@@ -60,6 +60,13 @@ class OpenHand:
         return float(bone_length(self.joints, self.tips))
 
     @cached_property
+    def face_normals(self) -> np.ndarray:
+        """Unit normals (F, 3) of the mean hand at rest."""
+        a, b, c = self.vertices[self.faces].transpose(1, 0, 2)
+        normals = np.cross(b - a, c - a)
+        return normals / np.linalg.norm(normals, axis=1, keepdims=True)
+
+    @cached_property
     def arm_end(self) -> np.ndarray:
         """Vertices (E,) of the rim where the arm is cut off."""
         edges = np.concatenate([self.faces[:, [a, b]] for a, b in ((0, 1), (1, 2), (2, 0))])

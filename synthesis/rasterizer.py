@@ -54,6 +54,24 @@ def rasterize(
                 weight_c += step_c
 
 
+def rasterize_texture(uv: np.ndarray, size: int) -> tuple[np.ndarray, np.ndarray]:
+    """Which face each texel of a square texture belongs to.
+
+    Args:
+        uv: (F, 3, 2) texture coordinates of the corners in [0, 1], v downwards.
+        size: side of the texture.
+
+    Returns:
+        face_index: (size, size) int32; corners: (F, 3, 2) float32, where the faces lie in it, in texels.
+    """
+    corners = (uv * size - 0.5).astype(np.float32)
+    points = corners.reshape(-1, 2)
+    face_index, inverse_depth = empty_buffers(size, size)
+    faces = np.arange(len(points), dtype=np.int32).reshape(-1, 3)
+    rasterize(points, np.ones(len(points), np.float32), faces, face_index, inverse_depth)
+    return face_index, corners
+
+
 def empty_buffers(height: int, width: int) -> tuple[np.ndarray, np.ndarray]:
     """`face_index` and `inverse_depth` of an image in which nothing is drawn yet."""
     return np.full((height, width), NO_FACE, np.int32), np.zeros((height, width), np.float32)

@@ -203,11 +203,8 @@ class Renderer:
         frame = frame_along(direction)
         shadow = shadow_map(vertices, faces, center, frame)
 
-        size = SUPERSAMPLING * IMAGE_SIZE_PX
-        points = (SUPERSAMPLING * (project(vertices, K) + 0.5) - 0.5).astype(np.float32)
-        face_index, inverse_depth = empty_buffers(size, size)
-        rasterize(points, vertices[:, 2], faces, face_index, inverse_depth)
-        picture = np.zeros((size, size, 3), np.float32)
+        points, face_index = _visible_faces(vertices, faces, K)
+        picture = np.zeros((*face_index.shape, 3), np.float32)
         first = 0
         for surface in surfaces:
             last = first + len(surface.faces)
@@ -248,14 +245,20 @@ class Renderer:
         return SRGB_TO_LINEAR[crop] * np.float32(np.exp(rng.normal(-0.1, 0.35)))
 
     def _mask(self, arm: Arm, K: np.ndarray) -> np.ndarray:
-        size = SUPERSAMPLING * IMAGE_SIZE_PX
-        vertices = arm.vertices[: self.hand.num_hand_vertices]
-        points = (SUPERSAMPLING * (project(vertices, K) + 0.5) - 0.5).astype(np.float32)
-        face_index, inverse_depth = empty_buffers(size, size)
-        rasterize(points, vertices[:, 2], self.hand.faces[: self.hand.num_hand_faces], face_index, inverse_depth)
+        hand = self.hand
+        _, face_index = _visible_faces(arm.vertices[: hand.num_hand_vertices], hand.faces[: hand.num_hand_faces], K)
         covered = np.where(face_index != NO_FACE, np.uint8(255), np.uint8(0))
         covered = cv2.resize(covered, (IMAGE_SIZE_PX, IMAGE_SIZE_PX), interpolation=cv2.INTER_AREA)
         return np.where(covered > 127, np.uint8(255), np.uint8(0))
+
+
+def _visible_faces(vertices: np.ndarray, faces: np.ndarray, K: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Where vertices lie in the supersampled picture (V, 2), and the face that each of its pixels sees (2S, 2S)."""
+    size = SUPERSAMPLING * IMAGE_SIZE_PX
+    points = (SUPERSAMPLING * (project(vertices, K) + 0.5) - 0.5).astype(np.float32)
+    face_index, inverse_depth = empty_buffers(size, size)
+    rasterize(points, vertices[:, 2], faces, face_index, inverse_depth)
+    return points, face_index
 
 
 def _camera_attitude(rng: np.random.Generator) -> np.ndarray:

@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 
 from synthesis.hand import OpenHand
-from synthesis.rasterizer import NO_FACE, empty_buffers, rasterize
+from synthesis.rasterizer import NO_FACE, rasterize_texture
 from synthesis.skeleton import BONE_INDEX, FINGERS
 from synthesis.textures import smooth_noise
 from utils.images import files_of_option, read_image
@@ -65,19 +65,13 @@ def procedural_skins(hand: OpenHand, count: int = NUM_TONES) -> list[np.ndarray]
 
 def _skin_maps(hand: OpenHand) -> tuple[np.ndarray, ...]:
     """Maps (768, 768) over the texture: skin is there; on the palm's side; near a knuckle's back; on a nail."""
-    corners = hand.vertices[hand.faces]  # (F, 3, 3)
-    size = TEXTURE_SIZE
-    face_index, buffer = empty_buffers(size, size)
-    points = (hand.uv.reshape(-1, 2) * size - 0.5).astype(np.float32)
-    flat_faces = np.arange(len(points), dtype=np.int32).reshape(-1, 3)
-    rasterize(points, np.ones(len(points), np.float32), flat_faces, face_index, buffer)
+    face_index, _ = rasterize_texture(hand.uv, TEXTURE_SIZE)
     covered = face_index != NO_FACE
-    normals = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
-    normals /= np.linalg.norm(normals, axis=1, keepdims=True)
-    centers = corners.mean(axis=1)
+    normals = hand.face_normals
+    centers = hand.vertices[hand.faces].mean(axis=1)
     palmar = normals[:, 2].copy()
     palmar[hand.num_hand_faces :] = -1
-    knuckle, nail = np.zeros(len(corners)), np.zeros(len(corners))
+    knuckle, nail = np.zeros(len(centers)), np.zeros(len(centers))
     for number, finger in enumerate(FINGERS):
         chain = [hand.joints[BONE_INDEX[f"{finger}_{part}"]] for part in (1, 2, 3)] + [hand.tips[number]]
         across = hand.axes[BONE_INDEX[f"{finger}_3"], 0]

@@ -5,7 +5,7 @@ from itertools import pairwise
 import numpy as np
 
 from synthesis.hand import OpenHand
-from synthesis.rasterizer import NO_FACE, empty_buffers, rasterize
+from synthesis.rasterizer import NO_FACE, rasterize_texture
 from synthesis.skeleton import BONE_INDEX, FINGERS
 
 DETAIL_SIZE = 2048
@@ -63,14 +63,10 @@ def skin_detail(hand: OpenHand) -> np.ndarray:
 def _texels(hand: OpenHand) -> tuple[np.ndarray, ...]:
     """Rows, columns, rest positions (N, 3), normals (N, 3) and weights (N, B) of the texels of the hand."""
     faces = hand.faces[: hand.num_hand_faces]
-    points = (hand.uv[: len(faces)].reshape(-1, 2) * DETAIL_SIZE - 0.5).astype(np.float32)
-    index, buffer = empty_buffers(DETAIL_SIZE, DETAIL_SIZE)
-    rasterize(
-        points, np.ones(len(points), np.float32), np.arange(len(points), dtype=np.int32).reshape(-1, 3), index, buffer
-    )
+    index, places = rasterize_texture(hand.uv[: len(faces)], DETAIL_SIZE)
     rows, columns = np.nonzero(index != NO_FACE)
     face = index[rows, columns]
-    a, b, c = points.reshape(-1, 3, 2)[face].transpose(1, 0, 2)
+    a, b, c = places[face].transpose(1, 0, 2)
     place = np.stack([columns, rows], axis=1)
 
     def cross(u: np.ndarray, v: np.ndarray) -> np.ndarray:
@@ -81,10 +77,7 @@ def _texels(hand: OpenHand) -> tuple[np.ndarray, ...]:
     shares = np.stack([1 - second - third, second, third], axis=1).astype(np.float32)
     corners = faces[face]
     positions = np.einsum("nc,nck->nk", shares, hand.vertices[corners])
-    sides = hand.vertices[faces]
-    normals = np.cross(sides[:, 1] - sides[:, 0], sides[:, 2] - sides[:, 0])
-    normals = (normals / np.linalg.norm(normals, axis=1, keepdims=True))[face]
-    return rows, columns, positions, normals, np.einsum("nc,ncb->nb", shares, hand.weights[corners])
+    return rows, columns, positions, hand.face_normals[face], np.einsum("nc,ncb->nb", shares, hand.weights[corners])
 
 
 def _line(distance: np.ndarray, half_width: float) -> np.ndarray:
