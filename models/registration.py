@@ -22,7 +22,11 @@ MAX_MEAN_ERROR = 2.0  # rejection goes on while the mean algebraic error, in pix
 NUM_AXES = 12  # one every 15 degrees
 KEEP_2D_BELOW_M = 0.02  # both stages agree: the 2D stage is the more precise one
 TAKE_1D_ABOVE_M = 0.06  # they contradict each other: the outline is the more robust one
-EXTENT_ITERATIONS = 30
+EXTENT_ITERATIONS = 15  # four or five are enough for most hands
+INITIAL_DAMPING, DAMPING_DOWN, DAMPING_UP = 1e-4, 5.0, 8.0
+REGULARIZATION = 1e-12  # of the normal equations, in image sizes per metre, squared
+SETTLED_GAIN = 1e-9  # relative decrease of the objective that is not worth another iteration
+SETTLED_STEP_M = 1e-8
 MAX_RESIDUAL_FRACTION = 0.05  # a success reprojects to within this fraction of the image size (RMS)
 
 
@@ -81,39 +85,49 @@ def fit_landmarks(joints: Tensor, landmarks_px: Tensor, confidence: Tensor, K: T
     joints, landmarks_px, K = joints.double(), landmarks_px.double(), K.double()
     # Row 0 and 1 of K minus the pixel times row 2: (B, J, 2, 3); error = design (X + t).
     design = K[:, None, :2] - landmarks_px[..., None] * K[:, None, 2:]
-    offset = (design @ joints[..., None]).squeeze(-1)  # (B, J, 2)
-    used = (confidence > MIN_CONFIDENCE) & torch.isfinite(offset).all(-1) & torch.isfinite(design).all((-1, -2))
-    design = torch.where(used[..., None, None], design, 0.0)
-    offset = torch.where(used[..., None], offset, 0.0)
+    rows = torch.cat([design, design @ joints[..., None]], dim=-1)  # (B, J, 2, 4), the last column is the offset
+    used = (confidence > MIN_CONFIDENCE) & torch.isfinite(rows).all(-1).all(-1)
+    rows = torch.where(used[..., None, None], rows, 0.0)
+    products = (rows.mT @ rows).flatten(2)  # (B, J, 16), summed over the landmarks in use for each solution
+    summed = rows.sum(dim=2)  # (B, J, 4): e_u + e_v = summed (t, 1)
 
-    translation = _solve_bounded(design, offset, used)
+    translation = _bounded_minimum(products.sum(dim=1).unflatten(1, (4, 4)))
     for _ in range(MAX_REJECTIONS):
-        residual = offset + (design @ translation[:, None, :, None]).squeeze(-1)  # (B, J, 2)
-        error = residual.sum(-1).abs()
-        count = used.sum(-1).clamp(min=1)
-        mean = (error * used).sum(-1) / count
-        deviation = ((error - mean[:, None]).square() * used).sum(-1).div(count).sqrt()
+        error = ((summed[..., :3] @ translation[..., None]).squeeze(-1) + summed[..., 3]).abs()
+        weight = used.double()
+        count = weight.sum(-1).clamp(min=1)
+        mean = (error * weight).sum(-1) / count
+        deviation = ((error - mean[:, None]).square() * weight).sum(-1).div(count).sqrt()
         kept = used & (error <= (mean + deviation)[:, None])
         reject = (mean > MAX_MEAN_ERROR) & (kept.sum(-1) >= MIN_LANDMARKS)
+        if _known_without_waiting(~reject):
+            break
         used = torch.where(reject[:, None], kept, used)
-        translation = torch.where(reject[:, None], _solve_bounded(design, offset, used), translation)
+        moments = (used.double()[:, None] @ products).unflatten(2, (4, 4)).squeeze(1)
+        translation = torch.where(reject[:, None], _bounded_minimum(moments), translation)
     return translation, used
 
 
-def _solve_bounded(design: Tensor, offset: Tensor, used: Tensor) -> Tensor:
-    """Minimum of sum |design t + offset|^2 over the landmarks in use, with the depth inside its bounds.
+def _known_without_waiting(conditions: Tensor) -> bool:
+    """Whether all conditions hold, asked only where the answer is at hand: a GPU would have to be waited for."""
+    return conditions.device.type == "cpu" and bool(conditions.all())
 
-    One bounded variable: the constrained minimum is the free one, or lies on the violated bound.
+
+def _bounded_minimum(moments: Tensor, depth: Tensor | float = 0.0) -> Tensor:
+    """Step (B, 3) that minimises a sum of squares, with the depth it leads to inside its bounds.
+
+    One bounded variable: with the other two eliminated, the constrained minimum is the free one or lies on the bound.
+
+    Args:
+        moments: (B, 4, 4), R^T R of the rows R = [design, offset], whose error is design t + offset.
+        depth: (B, 1) that the step starts from.
     """
-    rows = torch.where(used[..., None, None], design, 0.0).flatten(1, 2)  # (B, 2 J, 3)
-    right = torch.where(used[..., None], offset, 0.0).flatten(1, 2)  # (B, 2 J)
-    normal = rows.mT @ rows
-    gradient = (rows.mT @ right[..., None]).squeeze(-1)
-    free, _ = torch.linalg.solve_ex(normal, -gradient)
-    depth = torch.nan_to_num(free[:, 2:], nan=FALLBACK_DEPTH_M).clamp(*DEPTH_BOUNDS_M)
-    lateral, _ = torch.linalg.solve_ex(normal[:, :2, :2], -(gradient[:, :2] + normal[:, :2, 2] * depth))
-    lateral = torch.where(torch.isfinite(lateral).all(-1, keepdim=True), lateral, 0.0)
-    return torch.cat([lateral, depth], dim=-1)
+    lateral = torch.linalg.solve_ex(moments[:, :2, :2], moments[:, :2, 2:]).result  # (B, 2, 2): per depth, and at zero
+    coefficients = moments[:, 2, 2:] - (moments[:, None, 2, :2] @ lateral).squeeze(1)
+    forward = -coefficients[:, 1:] / coefficients[:, :1]
+    forward = torch.nan_to_num(depth + forward, nan=FALLBACK_DEPTH_M).clamp(*DEPTH_BOUNDS_M) - depth
+    sideways = -(lateral[..., 1] + lateral[..., 0] * forward)
+    return torch.cat([torch.nan_to_num(sideways, nan=0.0, posinf=0.0, neginf=0.0), forward], dim=-1)
 
 
 def fit_extents(vertices: Tensor, extents_px: Tensor, K: Tensor, image_size: int, start: Tensor) -> Tensor:
@@ -133,56 +147,58 @@ def fit_extents(vertices: Tensor, extents_px: Tensor, K: Tensor, image_size: int
     Returns:
         translation (B, 3) float64.
     """
-    vertices, extents_px, K = vertices.double(), extents_px.double(), K.double()
-    axes = projection_axes(vertices.device)
+    outline = _Outline(vertices.double(), extents_px.double(), K.double(), image_size)
     translation = start.double()
-    damping = torch.full_like(translation[:, 0], 1e-3)
-    residual, jacobian = _extent_residual(vertices, extents_px, K, axes, image_size, translation)
-    objective = residual.square().sum(-1)
+    damping = torch.full_like(translation[:, :1], INITIAL_DAMPING)
+    moments = outline.moments(translation)
     for _ in range(EXTENT_ITERATIONS):
-        normal = jacobian.mT @ jacobian
-        gradient = (jacobian.mT @ residual[..., None]).squeeze(-1)
-        diagonal = torch.diagonal(normal, dim1=-2, dim2=-1)
-        normal = normal + torch.diag_embed(diagonal * damping[:, None] + 1e-12)
-        trial = translation + _bounded_step(normal, gradient, translation[:, 2:])
-        trial_residual, trial_jacobian = _extent_residual(vertices, extents_px, K, axes, image_size, trial)
-        trial_objective = trial_residual.square().sum(-1)
-        better = trial_objective < objective  # false for NaN
-        translation = torch.where(better[:, None], trial, translation)
-        residual = torch.where(better[:, None], trial_residual, residual)
-        jacobian = torch.where(better[:, None, None], trial_jacobian, jacobian)
-        objective = torch.where(better, trial_objective, objective)
-        damping = torch.where(better, damping / 3, damping * 4).clamp(1e-9, 1e9)
+        damped = moments.clone()
+        diagonal = damped.diagonal(dim1=-2, dim2=-1)[:, :3]
+        diagonal.addcmul_(diagonal, damping).add_(REGULARIZATION)
+        step = _bounded_minimum(damped, translation[:, 2:])
+        trial = translation + step
+        trial_moments = outline.moments(trial)
+        gain = moments[:, 3, 3] - trial_moments[:, 3, 3]
+        better = (gain > 0)[:, None]  # false for NaN
+        settled = better.squeeze(1) & (gain <= SETTLED_GAIN * moments[:, 3, 3])
+        settled |= step.abs().amax(-1) < SETTLED_STEP_M
+        translation = torch.where(better, trial, translation)
+        moments = torch.where(better[..., None], trial_moments, moments)
+        damping = torch.where(better, damping / DAMPING_DOWN, damping * DAMPING_UP).clamp(1e-9, 1e9)
+        if _known_without_waiting(settled):
+            break
     return translation
 
 
-def _bounded_step(normal: Tensor, gradient: Tensor, depth: Tensor) -> Tensor:
-    """Newton step whose depth stays inside the bounds; the other two solve for the depth actually taken."""
-    free, _ = torch.linalg.solve_ex(normal, -gradient)
-    forward = (depth + free[:, 2:]).clamp(*DEPTH_BOUNDS_M) - depth
-    lateral, _ = torch.linalg.solve_ex(normal[:, :2, :2], -(gradient[:, :2] + normal[:, :2, 2] * forward))
-    return torch.cat([lateral, forward], dim=-1)
+class _Outline:
+    """Extents of a batch of projected meshes against those of their silhouettes, as a function of the translation."""
 
+    def __init__(self, vertices: Tensor, extents_px: Tensor, K: Tensor, image_size: int) -> None:
+        self.K, self.image_size = K, image_size
+        self.projected = K @ vertices.mT  # (B, 3, V)
+        # Which vertex is outermost is decided in float32; where it lies is computed in float64.
+        self.rough = self.projected.float()
+        self.extents_px = extents_px.flatten(1)
+        axes = projection_axes(vertices.device)
+        self.rough_axes = axes.float()
+        self.directions = axes.repeat(2, 1).T  # (2, 24)
+        self.slopes = (self.directions.T @ K[:, :2]).contiguous()  # (B, 24, 3)
+        self.forward = K[:, None, 2]  # (B, 1, 3)
 
-def _extent_residual(
-    vertices: Tensor, extents_px: Tensor, K: Tensor, axes: Tensor, image_size: int, translation: Tensor
-) -> tuple[Tensor, Tensor]:
-    """Residual (B, 24) in image sizes and its Jacobian (B, 24, 3) for the vertices that attain the extents."""
-    points = vertices + translation[:, None]
-    projected = points @ K.mT  # (B, V, 3)
-    pixels = projected[..., :2] / projected[..., 2:]
-    along = pixels @ axes.T  # (B, V, 12)
-    extreme = torch.stack([along.argmin(dim=1), along.argmax(dim=1)], dim=1)  # (B, 2, 12)
-    residual = (along.gather(1, extreme) - extents_px) / image_size
-
-    index = extreme.flatten(1)[..., None]  # (B, 24, 1)
-    pixel = pixels.gather(1, index.expand(-1, -1, 2))
-    depth = projected[..., 2:].gather(1, index)
-    # d pixel / d t = (K[:2] - pixel K[2]) / depth
-    slope = (K[:, None, :2] - pixel[..., None] * K[:, None, 2:]) / depth[..., None]  # (B, 24, 2, 3)
-    direction = axes.repeat(2, 1)[None, :, None]  # (1, 24, 1, 2)
-    jacobian = (direction @ slope).squeeze(-2) / image_size
-    return residual.flatten(1), jacobian
+    def moments(self, translation: Tensor) -> Tensor:
+        """R^T R (B, 4, 4) of R = [Jacobian, residual] in image sizes, for the vertices that attain the extents."""
+        shift = self.K @ translation[..., None]  # (B, 3, 1)
+        rough = self.rough + shift.float()
+        along = self.rough_axes @ (rough[:, :2] / rough[:, 2:])  # (B, 12, V)
+        # `min` and `max` with their indices are several times faster than `argmin` and `argmax`.
+        outermost = torch.cat([along.min(dim=-1).indices, along.max(dim=-1).indices], dim=-1)  # (B, 24)
+        points = self.projected.gather(2, outermost[:, None].expand(-1, 3, -1)) + shift
+        depth = points[:, 2]
+        position = (points[:, :2] * self.directions).sum(1) / depth
+        # d pixel / d t = (K[:2] - pixel K[2]) / depth
+        jacobian = (self.slopes - position[..., None] * self.forward) / depth[..., None]
+        rows = torch.cat([jacobian, (position - self.extents_px)[..., None]], dim=-1) / self.image_size
+        return rows.mT @ rows
 
 
 def blend(from_landmarks: Tensor, from_extents: Tensor) -> Tensor:
@@ -215,10 +231,40 @@ def register(
     Returns:
         A `Registration`.
     """
+    batch = (vertices, joints, landmarks_px, confidence, K)
+    if vertices.device.type == "cpu":
+        translation, used, outlined, residual = _with_compiled_loops(*batch, image_size, extents_px)
+    else:
+        translation, used, outlined, residual = register_tensors(*batch, image_size, extents_px)
+    low, high = DEPTH_BOUNDS_M
+    inside = (translation[:, 2] > low) & (translation[:, 2] < high)
+    count = used.sum(-1)
+    enough = (count >= MIN_LANDMARKS) | (outlined & (count > 0))
+    success = enough & inside & (residual <= MAX_RESIDUAL_FRACTION * image_size)
+    return Registration(translation, residual, success)
+
+
+Stages = tuple[Tensor, Tensor, Tensor, Tensor]
+
+
+def register_tensors(
+    vertices: Tensor,
+    joints: Tensor,
+    landmarks_px: Tensor,
+    confidence: Tensor,
+    K: Tensor,
+    image_size: int,
+    extents_px: Tensor | None,
+) -> Stages:
+    """Both stages and their blend as tensor operations, on any device; arguments as in `register`.
+
+    Returns:
+        translation (B, 3), landmarks in use (B, J), whether there was an outline (B,), residual (B,) in pixels.
+    """
     translation, used = fit_landmarks(joints, landmarks_px, confidence, K)
     outlined = torch.zeros_like(used[:, 0])
     if extents_px is not None:
-        outlined = torch.isfinite(extents_px).all((-1, -2)) & torch.isfinite(vertices).all((-1, -2))
+        outlined = torch.isfinite(extents_px).all(-1).all(-1) & torch.isfinite(vertices).all(-1).all(-1)
         refined = fit_extents(vertices, extents_px, K, image_size, translation)
         translation = torch.where(outlined[:, None], blend(translation, refined), translation)
 
@@ -227,9 +273,23 @@ def register(
     count = used.sum(-1)
     residual = torch.where(used, error, 0.0).sum(-1).div(count.clamp(min=1)).sqrt()
     residual = torch.where((count > 0) & torch.isfinite(residual), residual, torch.inf)
+    return translation, used, outlined, residual
 
-    low, high = DEPTH_BOUNDS_M
-    inside = (translation[:, 2] > low) & (translation[:, 2] < high)
-    enough = (count >= MIN_LANDMARKS) | (outlined & (count > 0))
-    success = enough & inside & (residual <= MAX_RESIDUAL_FRACTION * image_size)
-    return Registration(translation, residual, success)
+
+def _with_compiled_loops(
+    vertices: Tensor,
+    joints: Tensor,
+    landmarks_px: Tensor,
+    confidence: Tensor,
+    K: Tensor,
+    image_size: int,
+    extents_px: Tensor | None,
+) -> Stages:
+    from models.registration_cpu import register_hands  # compiled when first used
+
+    if extents_px is None:
+        extents_px = torch.full((len(joints), 2, NUM_AXES), torch.nan)
+    tensors = (vertices, joints, landmarks_px, confidence, K)
+    arrays = [tensor.detach().double().contiguous().numpy() for tensor in tensors]
+    found = register_hands(*arrays, float(image_size), extents_px.double().contiguous().numpy())
+    return tuple(torch.from_numpy(value) for value in found)

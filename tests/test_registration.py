@@ -15,6 +15,7 @@ from models.registration import (
     fit_landmarks,
     projection_axes,
     register,
+    register_tensors,
 )
 from tests.conftest import shared_file
 from tests.rendered_freihand import silhouette
@@ -224,3 +225,40 @@ def test_both_stages_on_the_reference_cases(reference_cases):
     low, high = DEPTH_BOUNDS_M
     assert ((result.translation_m[:, 2] >= low) & (result.translation_m[:, 2] <= high)).all()
     assert result.success.sum() >= 36
+
+
+def assert_both_ways_agree(*batch):
+    compiled = register(*batch)
+    translation, used, _, residual = register_tensors(*batch)
+    torch.testing.assert_close(compiled.translation_m, translation, atol=1e-7, rtol=0)
+    torch.testing.assert_close(compiled.residual_px, residual, atol=1e-4, rtol=1e-6)
+    return used
+
+
+@settings(deadline=None, max_examples=25)
+@given(
+    seed=st.integers(0, 2**31 - 1), noise=st.sampled_from([0.0, 1.0, 8.0]), missing=st.sampled_from([0, 5, 12, 18, 21])
+)
+def test_compiled_loops_equal_the_tensor_operations(template, seed, noise, missing):
+    joints, truth = random_hands(3, seed)
+    generator = torch.Generator().manual_seed(seed)
+    vertices = torch.from_numpy(template.vertices)[None] * torch.tensor([[[1.0]], [[0.8]], [[1.1]]])
+    K = camera(3)
+    landmarks = project(joints + truth[:, None], K)
+    landmarks = landmarks + noise * torch.randn(landmarks.shape, generator=generator, dtype=torch.float64)
+    confidence = torch.ones(3, 21)
+    confidence[:, :missing] = 0.05
+    extents = contour_extents(project(vertices + truth[:, None], K)).reshape(3, 2, 12)
+    extents = extents + noise * torch.randn(extents.shape, generator=generator, dtype=torch.float64)
+    extents[1] = torch.nan  # a hand without a silhouette
+    assert_both_ways_agree(vertices, joints, landmarks, confidence, K, SIZE, extents)
+
+
+def test_compiled_loops_equal_the_tensor_operations_on_the_reference_cases():
+    with np.load(shared_file("golden", "registration.npz")) as golden:
+        contours = np.split(golden["contours"], np.cumsum(golden["contour_len"])[:-1])
+        extents = torch.stack([contour_extents(torch.from_numpy(contour.astype(np.float64))) for contour in contours])
+        names = ("vertex", "joints", "uv", "conf", "K")
+        vertices, joints, landmarks, confidence, K = (torch.from_numpy(golden[name]).double() for name in names)
+    used = assert_both_ways_agree(vertices, joints, landmarks, confidence[..., 0], K, SIZE, extents)
+    assert (used.sum(-1) >= MIN_LANDMARKS).all()
