@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from models.attention import FeatureAttention
 from models.encoder import BACKBONES, GLOBAL_CHANNELS, STEM_CHANNELS, EncoderStage
 from models.heatmap_decoder import HeatmapDecoder, heatmap_head
-from models.spiral import SpiralBlock, SpiralConv, Upsample
+from models.spiral import SparseSum, SpiralBlock, SpiralConv
 from models.subpose import TIP_PAIRS, WHOLE_FINGERS, SubPoseAggregation
 from utils.joints import NUM_JOINTS
 from utils.template import Template
@@ -141,9 +141,10 @@ class CMR(nn.Module):
         self.coarsest = (template.num_vertices[-1], widths[0])
         inputs = [widths[0]] + [width + 3 for width in widths[:-1]]
         self.de_layers = nn.ModuleList([nn.Linear(GLOBAL_CHANNELS, self.coarsest[0] * widths[0])])
-        self.de_layers.extend(SpiralBlock(*sizes) for sizes in zip(inputs, widths, spirals, strict=True))
+        ups = list(reversed(template.up))
+        self.de_layers.extend(SpiralBlock(*sizes) for sizes in zip(inputs, widths, spirals, ups, strict=True))
         self.heads = nn.ModuleList(SpiralConv(width, 3, level) for width, level in zip(widths, spirals, strict=True))
-        self.upsample = nn.ModuleList(Upsample(matrix) for matrix in reversed(template.up))
+        self.upsample = nn.ModuleList(SparseSum(up) for up in ups)
 
     def forward(self, images: Tensor, as_logits: bool = False) -> Output:
         """Predict from normalised RGB crops.
@@ -182,13 +183,13 @@ class CMR(nn.Module):
     def decode_mesh(self, pooled: Tensor) -> list[Tensor]:
         """Global feature (B, 1000) to the meshes of all levels, finest first: list of (B, V_l, 3)."""
         project, *blocks = self.de_layers
-        x = project(self.attention(pooled)).view(-1, *self.coarsest)  # (B, V_4, 512)
+        x = project(self.attention(pooled)).view(-1, *self.coarsest).transpose(0, 1)  # (V_4, B, 512)
         predictions: list[Tensor] = []
         for upsample, block, head in zip(self.upsample, blocks, self.heads, strict=True):
-            x = block(upsample(x))
+            x = block(x)
             prediction = head(x)
             if predictions:
                 prediction = (prediction + upsample(predictions[0])) / 2
             predictions.insert(0, prediction)
-            x = torch.cat([x, prediction], dim=-1)
-        return predictions
+            x = torch.cat([x, prediction.to(x.dtype)], dim=-1)
+        return [prediction.transpose(0, 1) for prediction in predictions]

@@ -7,9 +7,10 @@ import torch
 from torch import Tensor
 
 from models.cmr import CMR
-from models.registration import contour_extents, register
+from models.inference import InferenceCMR, compile_network
+from models.outline import silhouette_extents
+from models.registration import register
 from utils.geometry import INPUT_MEAN, INPUT_SIZE_PX, INPUT_STD, MESH_SCALE_M, fit_square, to_network_input
-from utils.silhouette import predicted_contour
 from utils.template import Template
 
 
@@ -41,9 +42,11 @@ class HandPredictor:
     """A network ready to use.
 
     Args:
-        model: in any mode, on any device; put into evaluation mode here.
+        model: in any mode, on any device. What predicts is a copy, rearranged for inference.
         template: the one it was built with.
         size, mean, std: its input.
+        precision: arithmetic of the network, see `InferenceCMR`; registration is float64 in any case.
+        compiled: see `compile_network`.
     """
 
     def __init__(
@@ -53,8 +56,10 @@ class HandPredictor:
         size: int = INPUT_SIZE_PX,
         mean: float = INPUT_MEAN,
         std: float = INPUT_STD,
+        precision: str = "float32",
+        compiled: str = "none",
     ) -> None:
-        self.model = model.eval()
+        self.model = compile_network(InferenceCMR(model, precision), compiled)
         self.template = template
         self.size, self.mean, self.std = size, mean, std
         self.device = next(model.parameters()).device
@@ -86,14 +91,13 @@ class HandPredictor:
             images: (B, 3, S, S) normalised.
             K: (B, 3, 3) intrinsics of these crops.
         """
-        images = images.to(self.device).contiguous(memory_format=torch.channels_last)
-        K = K.to(self.device, torch.float64)
+        images = images.to(self.device, non_blocking=True)
+        K = K.to(self.device, torch.float64, non_blocking=True)
         output = self.model(images)
         vertices = output["mesh_pred"][0].double() * MESH_SCALE_M
         joints = self.regressor @ vertices
-        landmarks, confidence = heatmap_peaks(output["uv_pred"].float(), self.size)
-        silhouette = output["mask_pred"].float().cpu().numpy()
-        extents = silhouette_extents(silhouette, self.size).to(self.device)
+        landmarks, confidence = heatmap_peaks(output["uv_pred"], self.size)
+        extents = silhouette_extents(output["mask_pred"], self.size)
         registration = register(vertices, joints, landmarks, confidence, K, self.size, extents)
         offset = registration.translation_m[:, None]
         return Hands(
@@ -101,7 +105,7 @@ class HandPredictor:
             joints_m=(joints + offset).cpu().numpy(),
             landmarks_px=landmarks.cpu().numpy(),
             confidence=confidence.cpu().numpy(),
-            silhouette=silhouette,
+            silhouette=output["mask_pred"].cpu().numpy(),
             translation_m=registration.translation_m.cpu().numpy(),
             residual_px=registration.residual_px.cpu().numpy(),
             success=registration.success.cpu().numpy(),
@@ -114,13 +118,3 @@ def heatmap_peaks(heatmaps: Tensor, image_size: int) -> tuple[Tensor, Tensor]:
     confidence, index = heatmaps.flatten(2).max(dim=-1)
     position = torch.stack([index % width * (image_size / width), index // width * (image_size / height)], dim=-1)
     return position.to(heatmaps.dtype), confidence
-
-
-def silhouette_extents(silhouettes: np.ndarray, image_size: int) -> Tensor:
-    """Extents (B, 2, 12) of the largest contour of each predicted silhouette; NaN where there is none."""
-    extents = torch.full((len(silhouettes), 2, 12), torch.nan, dtype=torch.float64)
-    for row, probability in zip(extents, silhouettes, strict=True):
-        contour = predicted_contour(probability, image_size)
-        if contour is not None:
-            row.copy_(contour_extents(torch.from_numpy(contour[:, 0])))
-    return extents

@@ -7,13 +7,13 @@ from typing import Any, get_args
 
 from models import BACKBONES, VARIANTS
 from models.cmr import OUT_CHANNELS
+from models.inference import COMPILERS, PRECISIONS
 from utils.geometry import INPUT_MEAN, INPUT_SIZE_PX, INPUT_STD
 from utils.template import OPEN_HAND, ROOT, SPIRAL_LENGTH
 
 PHASES = ("train", "eval", "demo", "score", "synth")
 DEVICES = ("auto", "cpu", "cuda")
 DATASETS = ("FreiHAND",)
-PRECISIONS = ("float32", "bf16")
 HANDS = ("right", "left")
 PROCEDURAL = "procedural"
 GENERATOR_FOLDERS = {"skins", "hdri", "backgrounds"}
@@ -114,7 +114,15 @@ class Options:
     decay_step: int | None = recorded(30, "training", "epochs between two decays")
     weight_decay: float | None = recorded(0.0, "training", "L2 penalty of Adam")
     precision: str | None = recorded(
-        "float32", "training", "arithmetic of the network in training; losses are float32", PRECISIONS
+        "float32", "training", "arithmetic of the network in training; losses are float32", tuple(PRECISIONS)
+    )
+    inference_precision: str = option("float32", "training", "eval, demo: arithmetic of the network", tuple(PRECISIONS))
+    compile: str = option(
+        "none",
+        "training",
+        "torch.compile for the network: default, or cudagraphs for small batches on a GPU; needs a compiler and a "
+        "minute at the start",
+        COMPILERS,
     )
     ms_mesh: bool | None = recorded(True, "training", "supervise the mesh at four levels instead of the finest only")
     save_steps: int = option(1000, "training", "steps between two checkpoints; one is saved at the end anyway")

@@ -59,7 +59,8 @@ def load_setup(options: Options) -> Setup:
 def make_predictor(setup: Setup) -> HandPredictor:
     """The network of a setup, ready to predict."""
     options = setup.options
-    return HandPredictor(setup.model, setup.template, options.size, options.img_mean, options.img_std)
+    image = (options.size, options.img_mean, options.img_std)
+    return HandPredictor(setup.model, setup.template, *image, options.inference_precision, options.compile)
 
 
 def load_predictor(checkpoint: str | Path, template: str | Path | None = None, device: str = "auto") -> HandPredictor:

@@ -11,7 +11,8 @@ from models.attention import FeatureAttention
 from models.checkpoint import model_from_checkpoint, read_checkpoint
 from models.cmr import VARIANTS
 from models.heatmap_decoder import HeatmapDecoder
-from models.spiral import SpiralConv, Upsample
+from models.inference import InferenceCMR
+from models.spiral import SparseSum, SpiralBlock, SpiralConv
 from models.subpose import TIP_PAIRS, WHOLE_FINGERS, SubPoseAggregation
 from runner import load_predictor
 from tests.conftest import SMALL_WIDTHS
@@ -40,24 +41,59 @@ def test_no_constant_in_the_state_dict(small_model):
 def test_spiral_convolution_is_gather_then_linear(rng):
     spirals = rng.integers(0, 12, (12, 5))
     layer = SpiralConv(4, 3, spirals)
-    x = torch.randn(2, 12, 4)
-    expected = torch.stack(
-        [
-            torch.cat([x[b, v] for v in row]) @ layer.layer.weight.T + layer.layer.bias
-            for b in range(2)
-            for row in spirals
-        ]
-    ).view(2, 12, 3)
-    torch.testing.assert_close(layer(x), expected)
+    x = torch.randn(12, 2, 4)
+    expected = torch.stack([x[row].transpose(0, 1).flatten(1) for row in spirals])  # (12, 2, 5 * 4)
+    torch.testing.assert_close(layer(x), expected @ layer.layer.weight.T + layer.layer.bias)
 
 
-def test_upsampling_is_multiplication_by_the_matrix(rng):
+def random_upsampling(rng):
     matrix = sparse.random(9, 5, density=0.4, rng=rng).tolil()
     matrix[3] = 0  # a row without entries
-    matrix = matrix.tocsr()
-    x = torch.randn(2, 5, 3)
-    expected = torch.einsum("vw,bwc->bvc", torch.from_numpy(matrix.toarray()).float(), x)
-    torch.testing.assert_close(Upsample(matrix)(x), expected)
+    return matrix.tocsr()
+
+
+def test_sparse_sum_is_multiplication_by_the_matrix(rng):
+    matrix = random_upsampling(rng)
+    x = torch.randn(5, 2, 3)
+    expected = torch.einsum("vw,wbc->vbc", torch.from_numpy(matrix.toarray()).float(), x)
+    torch.testing.assert_close(SparseSum(matrix)(x), expected)
+
+
+def test_spiral_block_is_upsampling_then_four_convolutions(rng):
+    up, spirals = random_upsampling(rng), rng.integers(0, 9, (9, 6))
+    block = SpiralBlock(4, 8, spirals, up)
+    x = torch.randn(5, 2, 4)
+    fine = torch.einsum("vw,wbc->vbc", torch.from_numpy(up.toarray()).float(), x)
+
+    def gathered(branch, length):
+        neighbours = torch.stack([fine[row[:length]].transpose(0, 1).flatten(1) for row in spirals])
+        return neighbours @ branch.layer.weight.T + branch.layer.bias
+
+    reach = [gathered(block.conv, 6), gathered(block.conv_2d3, 4), gathered(block.conv_d3, 2)]
+    torch.testing.assert_close(block(x), (gathered(block.conv1, 1) + torch.cat(reach, -1)).relu())
+
+
+def test_spiral_block_has_the_gradient_of_its_formula(rng):
+    block = SpiralBlock(3, 4, rng.integers(0, 9, (9, 6)), random_upsampling(rng)).double()
+    x = torch.randn(5, 2, 3, dtype=torch.float64, requires_grad=True)
+    weight = block.conv.layer.weight
+    assert torch.autograd.gradcheck(lambda x, _weight: block(x), (x, weight))
+
+
+@pytest.mark.parametrize("name", list(VARIANTS))
+def test_inference_network_equals_the_trained_one(name, template):
+    torch.manual_seed(3)
+    model = build_model(name, "ResNet18", template, out_channels=SMALL_WIDTHS)
+    with torch.no_grad():
+        for _ in range(3):  # batch statistics that are not those of a new network
+            model(torch.randn(4, 3, 64, 64) + 0.5)
+        model.eval()
+        images = torch.randn(2, 3, 64, 64)
+        expected, found = model(images), InferenceCMR(model)(images)
+        rough = InferenceCMR(model, "bf16")(images)
+    for key, value in expected.items():
+        torch.testing.assert_close(found[key], value, atol=1e-5, rtol=1e-4)
+        torch.testing.assert_close(rough[key], value, atol=0.05, rtol=0.05)
 
 
 def test_sub_poses_are_sums_of_groups():
