@@ -1,11 +1,17 @@
-"""Training augmentation: rotation, mirrored hands, a jittered crop around the silhouette, and colour (SSD style)."""
+"""Training augmentation: mirrored hands, rotation, a jittered crop around the silhouette, and colour.
+
+What happens to a sample is drawn first; `augment` then does it with OpenCV, one step after the other, as the reference
+did. `datasets.pixels` and `datasets.device` do the same faster.
+"""
 
 from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
 
+from datasets.color import ColorJitter, draw_jitter, jitter_color
 from utils.geometry import (
+    crop_affine,
     crop_image,
     crop_intrinsics,
     crop_points,
@@ -16,9 +22,6 @@ from utils.silhouette import largest_contour
 
 CROP_MARGIN = 1.3  # crop size over silhouette size
 CROP_MARGIN_JITTER = 0.2
-BRIGHTNESS = 32.0  # grey levels
-CONTRAST = SATURATION = (0.5, 1.5)
-HUE_DEGREES = 18.0
 
 
 @dataclass(frozen=True)
@@ -57,16 +60,81 @@ class HandSample:
     K: np.ndarray
 
 
-def augment(sample: HandSample, settings: AugmentationSettings, size: int, rng: np.random.Generator) -> HandSample:
-    """Mirror, rotate, crop to size x size, then change colours. The same generator state gives the same result."""
-    if settings.flip and rng.random() < 0.5:
+@dataclass(frozen=True)
+class Augmentation:
+    """What happens to one sample, in this order.
+
+    Attributes:
+        mirrored: left and right exchanged.
+        angle_degrees: then turned about the image centre.
+        center_px, half_px: then cut out, a square with this centre (2,) and half side.
+        color: then its colours changed; None leaves them.
+    """
+
+    mirrored: bool
+    angle_degrees: int
+    center_px: np.ndarray
+    half_px: float
+    color: ColorJitter | None
+
+    def affine(self, image_size: int, size: int) -> np.ndarray:
+        """Pixel of the source to pixel of the result, (2, 3)."""
+        steps = [rotation_affine(image_size, self.angle_degrees), crop_affine(self.center_px, self.half_px, size)]
+        total = np.diag([-1.0 if self.mirrored else 1.0, 1.0, 1.0])
+        total[0, 2] = image_size - 1 if self.mirrored else 0
+        for step in steps:
+            total = np.vstack([step, [0, 0, 1]]) @ total
+        return total[:2]
+
+    def window_px(self, image_size: int, size: int) -> np.ndarray:
+        """First column and row, last column and row (4,) of the result that lie on the turned image."""
+        frame = np.array([[0.0, 0.0], [image_size - 1, image_size - 1]])
+        (left, top), (right, bottom) = transform_points(frame, crop_affine(self.center_px, self.half_px, size))
+        return np.array([np.ceil(left), np.ceil(top), np.floor(right), np.floor(bottom)]).clip(-1, size).astype(int)
+
+
+def draw_augmentation(sample: HandSample, settings: AugmentationSettings, rng: np.random.Generator) -> Augmentation:
+    """What happens to a sample; the same generator state gives the same."""
+    mirrored = bool(settings.flip and rng.random() < 0.5)
+    limit = settings.rotation_degrees
+    angle = int(rng.integers(-limit, limit)) if limit else 0
+    side = sample.image.shape[0]
+    contour = largest_contour(sample.mask > 127)
+    outline = np.empty((0, 2))
+    if contour is not None:
+        outline = _turned(contour[:, 0].astype(np.float64), side, mirrored, angle)
+        outline = outline[((outline > -0.5) & (outline < side - 0.5)).all(axis=1)]
+    if not len(outline):  # no mask, or turned out of the image: take what the landmarks span
+        outline = _turned(sample.landmarks_px, side, mirrored, angle)
+    box = silhouette_crop(outline, settings.position, rng)
+    return Augmentation(mirrored, angle, *box, draw_jitter(rng) if settings.color else None)
+
+
+def _turned(points_px: np.ndarray, image_size: int, mirrored: bool, angle_degrees: int) -> np.ndarray:
+    if mirrored:
+        points_px = points_px * [-1, 1] + [image_size - 1, 0]
+    return transform_points(points_px, rotation_affine(image_size, angle_degrees)) if angle_degrees else points_px
+
+
+def augment(sample: HandSample, drawn: Augmentation, size: int) -> HandSample:
+    """Mirror, rotate, crop to size x size, then change colours."""
+    if drawn.mirrored:
         sample = mirror(sample)
-    if settings.rotation_degrees:
-        sample = rotate(sample, int(rng.integers(-settings.rotation_degrees, settings.rotation_degrees)))
-    sample = crop(sample, *silhouette_crop(sample, settings.position, rng), size)
-    if settings.color:
-        sample = replace(sample, image=jitter_color(sample.image, rng))
+    if drawn.angle_degrees:
+        sample = rotate(sample, drawn.angle_degrees)
+    sample = crop(sample, drawn.center_px, drawn.half_px, size)
+    if drawn.color is not None:
+        sample = replace(sample, image=jitter_color(sample.image, drawn.color))
     return sample
+
+
+def augmented_geometry(sample: HandSample, drawn: Augmentation, size: int) -> tuple[np.ndarray, np.ndarray]:
+    """Landmarks (21, 2) in pixels and vertices (V, 3) of `augment`, without the pixels."""
+    side = sample.image.shape[0]
+    landmarks = _turned(sample.landmarks_px, side, drawn.mirrored, drawn.angle_degrees)
+    linear = np.diag([-1.0 if drawn.mirrored else 1.0, 1.0, 1.0])
+    linear[:2, :2] = rotation_affine(side, drawn.angle_degrees)[:, :2] @ linear[:2, :2]
+    return crop_points(landmarks, drawn.center_px, drawn.half_px, size), sample.vertices_m @ linear.T
 
 
 def mirror(sample: HandSample) -> HandSample:
@@ -100,16 +168,13 @@ def rotate(sample: HandSample, angle_degrees: int) -> HandSample:
     )
 
 
-def silhouette_crop(sample: HandSample, position: float, rng: np.random.Generator) -> tuple[np.ndarray, float]:
-    """Centre (2,) and half side, in pixels, of a jittered square around the silhouette, which stays inside it."""
-    contour = largest_contour(sample.mask > 127)
-    if contour is None:  # rotated out of the image: take what the landmarks span
-        contour = np.rint(sample.landmarks_px).astype(np.int32)[:, None]
-    x, y, width, height = cv2.boundingRect(contour)
-    margin, shift_x, shift_y = (_truncated_normal(position, rng) for _ in range(3))
-    half = max(width, height) / 2 * (CROP_MARGIN + CROP_MARGIN_JITTER * margin)
-    center = np.array([x + width / 2 + shift_x * (half - width / 2), y + height / 2 + shift_y * (half - height / 2)])
-    return center, half
+def silhouette_crop(outline_px: np.ndarray, position: float, rng: np.random.Generator) -> tuple[np.ndarray, float]:
+    """Centre (2,) and half side, in pixels, of a jittered square around an outline (N, 2), which stays inside it."""
+    low = outline_px.min(axis=0)
+    sides = outline_px.max(axis=0) - low + 1
+    margin, *shift = (_truncated_normal(position, rng) for _ in range(3))
+    half = sides.max() / 2 * (CROP_MARGIN + CROP_MARGIN_JITTER * margin)
+    return low + sides / 2 + shift * (half - sides / 2), half
 
 
 def _truncated_normal(deviation: float, rng: np.random.Generator) -> float:
@@ -129,26 +194,3 @@ def crop(sample: HandSample, center_px: np.ndarray, half_px: float, size: int) -
         vertices_m=sample.vertices_m,
         K=crop_intrinsics(sample.K, *box),
     )
-
-
-def jitter_color(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Brightness, contrast, saturation and hue of an RGB uint8 image, each changed with probability 1/2."""
-    pixels = image.astype(np.float32)
-    if rng.random() < 0.5:
-        pixels += np.float32(rng.uniform(-BRIGHTNESS, BRIGHTNESS))
-    contrast = np.float32(rng.uniform(*CONTRAST)) if rng.random() < 0.5 else None
-    contrast_first = rng.random() < 0.5
-    if contrast is not None and contrast_first:
-        pixels *= contrast
-    saturation = np.float32(rng.uniform(*SATURATION)) if rng.random() < 0.5 else None
-    hue = np.float32(rng.uniform(-HUE_DEGREES, HUE_DEGREES)) if rng.random() < 0.5 else None
-    if saturation is not None or hue is not None:
-        hsv = cv2.cvtColor(pixels.clip(0, 255) / 255, cv2.COLOR_RGB2HSV)  # degrees, [0, 1], [0, 1]
-        if saturation is not None:
-            hsv[..., 1] = (hsv[..., 1] * saturation).clip(0, 1)
-        if hue is not None:
-            hsv[..., 0] = (hsv[..., 0] + hue) % 360
-        pixels = cv2.cvtColor(hsv, cv2.COLOR_HSV2RGB) * 255
-    if contrast is not None and not contrast_first:
-        pixels *= contrast
-    return np.rint(pixels.clip(0, 255)).astype(np.uint8)

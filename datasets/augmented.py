@@ -7,11 +7,14 @@ import cv2
 import numpy as np
 from torch.utils.data import Dataset
 
-from datasets.augmentation import AugmentationSettings, HandSample, augment
+from datasets.augmentation import AugmentationSettings, HandSample, augment, augmented_geometry, draw_augmentation
+from datasets.color import ColorJitter
 from datasets.heatmaps import landmark_heatmaps
+from datasets.pixels import augmented_pixels, joined_channels
 from utils.geometry import INPUT_MEAN, INPUT_SIZE_PX, INPUT_STD, MESH_SCALE_M, to_network_input
 
 HEATMAP_DOWNSCALE = 2
+REFERENCE, HOST, DEVICE = "reference", "host", "device"
 
 
 @dataclass(frozen=True)
@@ -23,6 +26,8 @@ class SampleSettings:
         augmentation: how much to augment.
         mean, std: see `to_network_input`.
         seed: of the augmentation.
+        pixels: who augments: `reference`, OpenCV step by step; `host`, the data workers in one go; `device`, the
+            network's device. `datasets.device.finish_batch` completes batches of the latter two.
     """
 
     size: int = INPUT_SIZE_PX
@@ -30,6 +35,7 @@ class SampleSettings:
     mean: float = INPUT_MEAN
     std: float = INPUT_STD
     seed: int = 0
+    pixels: str = REFERENCE
 
 
 class AugmentedHands(Dataset, ABC):
@@ -46,16 +52,40 @@ class AugmentedHands(Dataset, ABC):
         """The annotated image that sample (epoch, index) is made from."""
 
     def __getitem__(self, key: tuple[int, int]) -> dict[str, np.ndarray]:
-        """Sample (epoch, index): `image` (3, S, S), `mesh` (V, 3) in units of 0.2 m from the wrist, `heatmaps`
-        (21, S/2, S/2) and `silhouette` (S/2, S/2), all float32."""
+        """Sample (epoch, index).
+
+        From `reference`: `image` (3, S, S), `mesh` (V, 3) in units of 0.2 m from the wrist, `heatmaps`
+        (21, S/2, S/2) and `silhouette` (S/2, S/2), all float32. Otherwise what `finish_batch` takes.
+        """
         epoch, index = key
+        settings, size = self.settings, self.settings.size
+        sample = self.read(index, epoch)
+        drawn = draw_augmentation(sample, settings.augmentation, np.random.default_rng((settings.seed, epoch, index)))
+        if settings.pixels == REFERENCE:
+            return self._finished(augment(sample, drawn, size))
+        landmarks, vertices = augmented_geometry(sample, drawn, size)
+        geometry = {"landmarks_px": landmarks.astype(np.float32), "mesh": (vertices / MESH_SCALE_M).astype(np.float32)}
+        if settings.pixels == HOST:
+            image, mask = augmented_pixels(sample, drawn, size)
+            return geometry | {"pixels": image, "mask": half_size(mask)}
+        side = sample.image.shape[0]
+        return geometry | {
+            "planes": np.ascontiguousarray(joined_channels(sample).transpose(2, 0, 1)),
+            "affine": drawn.affine(side, size),
+            "window_px": drawn.window_px(side, size),
+            "color": (drawn.color or ColorJitter()).numbers(),
+        }
+
+    def _finished(self, sample: HandSample) -> dict[str, np.ndarray]:
         settings = self.settings
-        rng = np.random.default_rng((settings.seed, epoch, index))
-        sample = augment(self.read(index, epoch), settings.augmentation, settings.size, rng)
-        half = (settings.size // HEATMAP_DOWNSCALE,) * 2
         return {
             "image": to_network_input(sample.image, settings.mean, settings.std),
             "mesh": (sample.vertices_m / MESH_SCALE_M).astype(np.float32),
             "heatmaps": landmark_heatmaps(sample.landmarks_px, settings.size, HEATMAP_DOWNSCALE),
-            "silhouette": cv2.resize(sample.mask, half).astype(np.float32) / 255,
+            "silhouette": half_size(sample.mask).astype(np.float32) / 255,
         }
+
+
+def half_size(mask: np.ndarray) -> np.ndarray:
+    """A silhouette at the size of the network's maps."""
+    return cv2.resize(mask, (mask.shape[1] // HEATMAP_DOWNSCALE, mask.shape[0] // HEATMAP_DOWNSCALE))

@@ -1,102 +1,47 @@
-"""FreiHAND (Zimmermann et al. 2019), v2 layout, with everything checked before the first sample is read."""
+"""FreiHAND (Zimmermann et al. 2019) as training and as evaluation data."""
 
-import os
-from collections.abc import Sequence
 from pathlib import Path
 
-import cv2
 import numpy as np
 from torch.utils.data import Dataset
 
 from datasets.augmentation import HandSample
 from datasets.augmented import AugmentedHands, SampleSettings
-from utils.errors import InputError
-from utils.files import read_json
-from utils.geometry import (
-    EVALUATION_HALF_PX,
-    INPUT_MEAN,
-    INPUT_STD,
-    crop_image,
-    crop_intrinsics,
-    project,
-    to_network_input,
-)
+from datasets.cache import open_cache
+from datasets.freihand_files import FreiHANDFiles, read_rows, require_numbered
+from utils.geometry import EVALUATION_HALF_PX, INPUT_MEAN, INPUT_STD, crop_image, crop_intrinsics, to_network_input
 from utils.images import read_image
-from utils.joints import NUM_JOINTS
-from utils.mesh.files import read_mesh
-
-VERSIONS = ("gs", "hom", "sample", "auto")  # backgrounds of the training images: index + k * number of annotations
-MASK_THRESHOLD = 240
 
 
 class FreiHANDTraining(AugmentedHands):
     """Augmented training samples. A sample is asked for by (epoch, index), which with `seed` fixes its augmentation.
 
     Args:
-        root: folder with `training/rgb`, `training/mask`, `training_K.json`, `training_xyz.json` and either
-            `training_verts.json` or `training/mesh/%08d.ply`.
+        root: folder of the data, see `FreiHANDFiles`.
         num_vertices: vertices of the template.
         settings: size, augmentation and seed of the samples.
+        cache: folder of the decoded data, made if need be; None reads the files each time.
 
     Raises:
         InputError: a file is missing, damaged or does not fit the others; the message names it.
     """
 
-    def __init__(self, root: str | Path, num_vertices: int, settings: SampleSettings) -> None:
+    def __init__(
+        self, root: str | Path, num_vertices: int, settings: SampleSettings, cache: str | Path | None = None
+    ) -> None:
         super().__init__(settings)
         self.root = Path(root)
-        self.K = read_rows(self.root / "training_K.json", (3, 3))
-        self.xyz = read_rows(self.root / "training_xyz.json", (NUM_JOINTS, 3))
-        self.num_vertices = num_vertices
-        vertices_file = self.root / "training_verts.json"
-        self.vertices = None
-        if vertices_file.is_file():
-            self.vertices = read_rows(vertices_file, (None, 3)).astype(np.float32)
-            check_topology(vertices_file, self.vertices.shape[1], num_vertices)
-        elif not (self.root / "training/mesh").is_dir():
-            raise InputError(f"{vertices_file}: no such file, and no {self.root / 'training/mesh'} with meshes either")
-        counted = {"training_K.json": self.K, "training_xyz.json": self.xyz, "training_verts.json": self.vertices}
-        check_equal_lengths(self.root, {name: rows for name, rows in counted.items() if rows is not None})
-
-        annotations = len(self.K)
-        images = count_numbered(self.root / "training/rgb", "jpg")
-        if images % annotations or not 1 <= images // annotations <= len(VERSIONS):
-            raise InputError(
-                f"{self.root / 'training/rgb'}: {images} images for {annotations} annotations; expected one to four "
-                f"versions ({', '.join(VERSIONS)}) of each, numbered index + k * {annotations}"
-            )
-        self.num_images = images
-        require_numbered(self.root / "training/mask", "jpg", annotations)
-        if self.vertices is None:
-            require_numbered(self.root / "training/mesh", "ply", annotations)
+        if cache is None:
+            self.source = FreiHANDFiles(self.root, num_vertices)
+        else:
+            self.source = open_cache(Path(cache), self.root, num_vertices)
 
     def __len__(self) -> int:
-        return self.num_images
+        return len(self.source)
 
     def read(self, index: int, epoch: int = 0) -> HandSample:
-        """Image `index` with its annotation as stored, in any epoch. Raises InputError if a file cannot be read."""
-        row = index % len(self.K)
-        image = read_image(self.root / "training/rgb" / f"{index:08d}.jpg")
-        mask = read_image(self.root / "training/mask" / f"{row:08d}.jpg", cv2.IMREAD_GRAYSCALE)
-        if mask.shape != image.shape[:2] or mask.shape[0] != mask.shape[1]:
-            raise InputError(
-                f"{self.root}: image {index:08d} is {image.shape[1]} x {image.shape[0]} and its mask "
-                f"{mask.shape[1]} x {mask.shape[0]} px; expected equal squares"
-            )
-        vertices = self._read_mesh(row) if self.vertices is None else self.vertices[row].astype(np.float64)
-        return HandSample(
-            image=image,
-            mask=np.where(mask > MASK_THRESHOLD, np.uint8(255), np.uint8(0)),
-            landmarks_px=project(self.xyz[row], self.K[row]),
-            vertices_m=vertices - self.xyz[row, 0],
-            K=self.K[row],
-        )
-
-    def _read_mesh(self, row: int) -> np.ndarray:
-        path = self.root / "training/mesh" / f"{row:08d}.ply"
-        vertices = np.asarray(read_mesh(path).vertices)
-        check_topology(path, len(vertices), self.num_vertices)
-        return vertices
+        """Image `index` with its annotation as stored, in any epoch. Raises InputError if it cannot be read."""
+        return self.source.read(index)
 
 
 class FreiHANDEvaluation(Dataset):
@@ -128,79 +73,3 @@ class FreiHANDEvaluation(Dataset):
             "image": to_network_input(crop_image(image, *box), self.mean, self.std),
             "K": crop_intrinsics(self.K[index], *box),
         }
-
-
-def read_rows(path: Path, shape: tuple[int | None, int]) -> np.ndarray:
-    """Read a JSON list of matrices of one shape: (N, *shape), N at least 1. Raises InputError."""
-    return as_rows(read_json(path, _expected(shape)), path, shape)
-
-
-def as_rows(rows: object, path: Path, shape: tuple[int | None, int]) -> np.ndarray:
-    """Finite matrices of one shape as an array (N, *shape), N at least 1.
-
-    Args:
-        rows: what a JSON file held.
-        path: that file, for the error message.
-        shape: of each matrix; None leaves the number of its rows open.
-
-    Raises:
-        InputError: it is something else.
-    """
-    try:
-        array = np.asarray(rows, np.float64)
-    except (TypeError, ValueError, OverflowError):
-        array = np.empty(0)
-    if array.ndim != 3 or not array.size or array.shape[2] != shape[1] or shape[0] not in (None, array.shape[1]):
-        raise InputError(f"{path}: {_describe(rows, array)}; expected {_expected(shape)}")
-    if not np.isfinite(array).all():
-        raise InputError(f"{path}: entry {int(np.argwhere(~np.isfinite(array))[0][0])} is not finite")
-    return array
-
-
-def _expected(shape: tuple[int | None, int]) -> str:
-    return f"a list of {shape[0] or 'V'} x {shape[1]} matrices"
-
-
-def check_topology(path: Path, found: int, expected: int) -> None:
-    """Raise InputError unless a mesh of the data has as many vertices as the template."""
-    if found != expected:
-        raise InputError(
-            f"{path}: meshes of {found} vertices, and a template of {expected}. Name the template that the data was "
-            "made with: --template template/mano for FreiHAND (778), see template/README.md"
-        )
-
-
-def _describe(rows: object, array: np.ndarray) -> str:
-    if array.ndim == 3 and len(array):
-        return f"holds {array.shape[1]} x {array.shape[2]} matrices"
-    return f"holds a ragged list of {len(rows)}" if isinstance(rows, list) and rows else "holds no list of matrices"
-
-
-def check_equal_lengths(root: Path, lists: dict[str, Sequence]) -> None:
-    """Raise InputError unless all lists are of one length."""
-    lengths = {name: len(rows) for name, rows in lists.items()}
-    if len(set(lengths.values())) > 1:
-        counts = ", ".join(f"{name} {length}" for name, length in lengths.items())
-        raise InputError(f"{root}: lists of different length ({counts}); they describe the same samples")
-
-
-def count_numbered(folder: Path, suffix: str) -> int:
-    """Number of files 00000000.suffix, 00000001.suffix, ... without a gap, at least 1. Raises InputError."""
-    count = sum(name.endswith(f".{suffix}") for name in _file_names(folder))
-    require_numbered(folder, suffix, max(count, 1))
-    return count
-
-
-def require_numbered(folder: Path, suffix: str, count: int) -> None:
-    """Raise InputError unless the folder holds at least the files 0 to count - 1."""
-    names = _file_names(folder)
-    missing = next((name for i in range(count) if (name := f"{i:08d}.{suffix}") not in names), None)
-    if missing is not None:
-        raise InputError(f"{folder / missing}: no such file; expected {count} without a gap")
-
-
-def _file_names(folder: Path) -> set[str]:
-    try:
-        return {entry.name for entry in os.scandir(folder)}
-    except OSError as error:
-        raise InputError(f"{folder}: no such folder; see the data layout in README.md") from error

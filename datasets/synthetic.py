@@ -2,7 +2,7 @@
 
 from datasets.augmentation import HandSample
 from datasets.augmented import AugmentedHands, SampleSettings
-from datasets.freihand import check_topology
+from datasets.freihand_files import check_topology
 from synthesis.generator import STREAMING, GeneratorSettings, HandGenerator
 from synthesis.hand import HAND_FILE
 from utils.geometry import project

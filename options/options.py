@@ -1,13 +1,17 @@
 """Every option with its default, unit and explanation. The parser and the stored run configuration come from here."""
 
+import hashlib
+import os
 import types
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any, get_args
 
+from datasets.augmented import DEVICE, HOST, REFERENCE
 from models import BACKBONES, VARIANTS
 from models.cmr import OUT_CHANNELS
 from models.inference import COMPILERS, PRECISIONS
+from utils.files import cache_folder
 from utils.geometry import INPUT_MEAN, INPUT_SIZE_PX, INPUT_STD
 from utils.template import OPEN_HAND, ROOT, SPIRAL_LENGTH
 
@@ -64,6 +68,12 @@ class Options:
     dataset: str = option("FreiHAND", "data", "layout of the data", DATASETS)
     data_dir: str | None = option(
         None, "data", "folder with training/, evaluation/ and *.json (default data/DATASET; synth: data/Synthetic)"
+    )
+    cache: str = option(
+        "auto",
+        "data",
+        "train: folder of the decoded training data, made at the first start; auto: DATA_DIR/cache, or in the user's "
+        "cache where that cannot be written; none: decode each time",
     )
     image_dir: str | None = option(None, "data", "demo: folder of images with their intrinsics (default images)")
     size: int | None = recorded(INPUT_SIZE_PX, "data", "side of the network's input in pixels, a multiple of 32")
@@ -128,6 +138,13 @@ class Options:
     save_steps: int = option(1000, "training", "steps between two checkpoints; one is saved at the end anyway")
     log_steps: int = option(20, "training", "steps between two lines of the log")
 
+    augment: str = option(
+        "auto",
+        "augmentation",
+        "who augments: host, the data workers; device, the network's device, a batch at a time; reference, the workers "
+        "with OpenCV as the original does; auto: device on a GPU, else host",
+        ("auto", HOST, DEVICE, REFERENCE),
+    )
     pos_aug: float | None = recorded(
         3.0, "augmentation", "spread of the crop's position and size; 0: crops centred on the hand"
     )
@@ -141,6 +158,15 @@ class Options:
         if self.data_dir is not None:
             return Path(self.data_dir)
         return ROOT / "data" / ("Synthetic" if self.phase == "synth" else self.dataset)
+
+    @property
+    def cache_dir(self) -> Path | None:
+        """Folder of the decoded training data; None: not wanted."""
+        if self.cache != "auto":
+            return None if self.cache == "none" else Path(self.cache)
+        if os.access(self.data_root, os.W_OK):
+            return self.data_root / "cache"
+        return cache_folder() / hashlib.sha256(str(self.data_root.resolve()).encode()).hexdigest()[:16]
 
     @property
     def image_root(self) -> Path:

@@ -83,8 +83,9 @@ def _check_combination(options: Options, given: set[str]) -> None:
             raise InputError(f"--{name} belongs to --phase synth; --phase {options.phase} does not use it")
     if options.phase == "synth" and options.resume is not None:
         raise InputError("--resume belongs to the other phases; --phase synth goes on by itself where it was")
-    if "stream" in given and options.phase != "train":
-        raise InputError(f"--stream belongs to --phase train; --phase {options.phase} does not use it")
+    for name in sorted({"stream", "cache", "augment"} & given):
+        if options.phase != "train":
+            raise InputError(f"--{name} belongs to --phase train; --phase {options.phase} does not use it")
     if options.stream and "data_dir" in given:
         raise InputError("--stream generates the samples and --data_dir reads them: leave one of them out")
     generates = options.phase == "synth" or (options.phase == "train" and (options.stream or options.resume))

@@ -8,7 +8,8 @@ import numpy as np
 from torch.utils.data import DataLoader
 from tqdm import tqdm
 
-from datasets.freihand import FreiHANDEvaluation, check_equal_lengths
+from datasets.freihand import FreiHANDEvaluation
+from datasets.freihand_files import check_equal_lengths
 from options import Options
 from runner.score import has_ground_truth, read_ground_truth, write_report
 from runner.setup import make_predictor, prepare, start_worker

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from datasets.freihand import as_rows, check_equal_lengths, read_rows
+from datasets.freihand_files import as_rows, check_equal_lengths, read_rows
 from options import Options
 from runner.score_report import pck_figure, score_text, table_text
 from utils.errors import InputError

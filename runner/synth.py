@@ -16,7 +16,7 @@ import cv2
 import numpy as np
 from tqdm import tqdm
 
-from datasets.freihand import MASK_THRESHOLD, read_rows
+from datasets.freihand_files import MASK_THRESHOLD, read_rows
 from options import Options
 from options.options import GENERATOR_FOLDERS, PROCEDURAL
 from runner.setup import start_worker, with_recorded_options

@@ -16,6 +16,7 @@ from torch.utils.data import DataLoader
 from tqdm import tqdm
 from tqdm.contrib.logging import logging_redirect_tqdm
 
+from datasets.device import finish_batch
 from datasets.sampler import EpochBatches
 from models.losses import cmr_loss
 from options import Options
@@ -40,7 +41,7 @@ class Trainer:
         options = self.options = setup.options
         self.setup, self.log = setup, log
         self.model, self.device = setup.model, setup.device
-        self.dataset = training_data(options, setup.template.num_vertices[0])
+        self.dataset = training_data(options, setup.template.num_vertices[0], self.device.type == "cuda")
         self.faces = torch.from_numpy(setup.template.faces[0]).to(self.device)
         self.coarse_vertices = [torch.from_numpy(index).to(self.device) for index in coarse_selections(setup)]
         self.optimizer = torch.optim.Adam(self.model.parameters(), lr=options.lr, weight_decay=options.weight_decay)
@@ -118,6 +119,7 @@ class Trainer:
     def _one_step(self, batch: dict[str, Tensor], board: SummaryWriter, bar: tqdm) -> None:
         options = self.options
         batch = {name: value.to(self.device, non_blocking=True) for name, value in batch.items()}
+        batch = finish_batch(batch, options.size, options.img_mean, options.img_std)
         terms, output = self._losses(batch)
         values = dict(zip(terms, torch.stack(list(terms.values())).tolist(), strict=True))  # one transfer
         if not math.isfinite(values["loss"]):

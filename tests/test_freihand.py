@@ -56,7 +56,7 @@ def test_versions_share_their_annotation(rendered_freihand, template):
 def test_landmarks_are_the_projected_joints(rendered_freihand, template):
     data = training(rendered_freihand, template)
     sample = data.read(5)
-    np.testing.assert_allclose(sample.landmarks_px, project(data.xyz[5], data.K[5]))
+    np.testing.assert_allclose(sample.landmarks_px, project(data.source.xyz[5], data.source.K[5]))
 
 
 def test_epoch_index_and_seed_decide_the_sample(rendered_freihand, template):

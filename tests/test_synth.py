@@ -50,10 +50,10 @@ def test_layout(generated, template):
     assert sample.image.shape == (224, 224, 3)
     mesh = data[0, 3]["mesh"] * MESH_SCALE_M
     np.testing.assert_allclose(template.joint_regressor[0] @ mesh, 0, atol=2e-6)
-    joints = template.joint_regressor @ data.vertices[3].astype(np.float64)
-    np.testing.assert_allclose(joints, data.xyz[3], atol=2e-6)
+    joints = template.joint_regressor @ data.source.vertices[3].astype(np.float64)
+    np.testing.assert_allclose(joints, data.source.xyz[3], atol=2e-6)
     scale = json.loads((generated / "training_scale.json").read_text())
-    assert scale[3] == pytest.approx(np.linalg.norm(data.xyz[3, 10] - data.xyz[3, 9]), abs=2e-6)
+    assert scale[3] == pytest.approx(np.linalg.norm(data.source.xyz[3, 10] - data.source.xyz[3, 9]), abs=2e-6)
     assert len(FreiHANDEvaluation(generated, 224)) == 55
     assert {path.name for path in generated.glob("evaluation_*.json")} == {
         f"evaluation_{name}.json" for name in ("K", "xyz", "verts", "scale")

@@ -1,0 +1,71 @@
+"""The two fast ways to augment against the reference, and compiled colours against OpenCV's."""
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch.utils.data import default_collate
+
+from datasets.augmentation import AugmentationSettings
+from datasets.augmented import DEVICE, HOST, REFERENCE, SampleSettings
+from datasets.color import draw_jitter, jitter_color
+from datasets.device import finish_batch, jitter_batch
+from datasets.freihand import FreiHANDTraining
+from datasets.pixels import jitter_planes
+
+SIZE = 96
+
+
+def finished(root, num_vertices, pixels, augmentation, epoch):
+    made = SampleSettings(size=SIZE, pixels=pixels, augmentation=augmentation)
+    data = FreiHANDTraining(root, num_vertices, made)
+    batch = default_collate([data[(epoch, index)] for index in range(8)])
+    return finish_batch(batch, SIZE, made.mean, made.std)
+
+
+@pytest.mark.parametrize("pixels", [HOST, DEVICE])
+@pytest.mark.parametrize("flip", [False, True])
+def test_samples_are_those_of_the_reference(rendered_freihand, template, pixels, flip):
+    augmentation = AugmentationSettings(flip=flip)
+    for epoch in range(4):
+        arguments = (rendered_freihand, template.num_vertices[0])
+        expected = finished(*arguments, REFERENCE, augmentation, epoch)
+        found = finished(*arguments, pixels, augmentation, epoch)
+        assert found.keys() == expected.keys()
+        torch.testing.assert_close(found["mesh"], expected["mesh"], atol=1e-6, rtol=0)
+        torch.testing.assert_close(found["heatmaps"], expected["heatmaps"], atol=1e-6, rtol=0)
+        # One interpolation is sharper than two: edges differ, surfaces do not. An image value spans 2.
+        difference = (found["image"] - expected["image"]).abs()
+        assert difference.mean() < 0.03
+        assert difference.median() < 0.01
+        outline = (found["silhouette"] - expected["silhouette"]).abs()
+        assert outline.mean() < 0.01
+        assert found["image"].is_contiguous(memory_format=torch.channels_last)
+
+
+@pytest.mark.parametrize("pixels", [HOST, DEVICE])
+def test_without_augmentation_only_the_crop_interpolates(rendered_freihand, template, pixels):
+    still = AugmentationSettings(position=0, rotation_degrees=0, color=False)
+    arguments = (rendered_freihand, template.num_vertices[0])
+    expected, found = finished(*arguments, REFERENCE, still, 0), finished(*arguments, pixels, still, 0)
+    inner = np.s_[..., 2:-2, 2:-2]
+    torch.testing.assert_close(found["image"][inner], expected["image"][inner], atol=0.03, rtol=0)
+    torch.testing.assert_close(found["silhouette"][inner], expected["silhouette"][inner], atol=0.02, rtol=0)
+
+
+@settings(deadline=None, max_examples=60)
+@given(seed=st.integers(0, 2**31 - 1))
+def test_colours_are_those_of_the_reference(seed):
+    rng = np.random.default_rng(seed)
+    image = rng.integers(0, 256, (40, 50, 3), dtype=np.uint8)
+    image[:10] //= 8  # dark
+    image[10:20] = image[10:20, :, :1]  # grey
+    jitter = draw_jitter(rng)
+    expected = jitter_color(image, jitter).astype(int)
+    planes = np.ascontiguousarray(image.transpose(2, 0, 1))
+    numbers = torch.from_numpy(jitter.numbers())[None]
+    batched = jitter_batch(torch.from_numpy(planes)[None].float(), numbers)[0].numpy()
+    jitter_planes(planes, jitter)
+    assert np.abs(planes.transpose(1, 2, 0) - expected).max() <= 1
+    assert np.abs(batched.transpose(1, 2, 0) - expected).max() <= 1
