@@ -13,6 +13,7 @@ from utils.mesh.hierarchy import NUM_LEVELS
 RANGES: dict[str, tuple[float, float]] = {
     "size": (32, 1024),
     "batch_size": (1, 100_000),
+    "accumulate": (1, 4096),
     "epochs": (1, math.inf),
     "max_steps": (0, math.inf),
     "train_samples": (0, 10_000_000),

@@ -116,7 +116,9 @@ class Options:
         "none, or a torchvision .pth file",
     )
 
-    batch_size: int | None = recorded(32, "training", "samples per step; eval: images per forward pass")
+    batch_size: int | None = recorded(
+        32, "training", "samples per step, of all processes together; eval: images per forward pass"
+    )
     epochs: int | None = recorded(38, "training", "passes over the training images")
     max_steps: int = option(0, "training", "stop after this many optimiser steps in all; 0: no limit")
     lr: float | None = recorded(1e-4, "training", "learning rate of Adam")
@@ -135,6 +137,9 @@ class Options:
         COMPILERS,
     )
     ms_mesh: bool | None = recorded(True, "training", "supervise the mesh at four levels instead of the finest only")
+    accumulate: int = option(
+        1, "training", "split each step's samples into so many batches, one after the other, to need less memory"
+    )
     save_steps: int = option(1000, "training", "steps between two checkpoints; one is saved at the end anyway")
     log_steps: int = option(20, "training", "steps between two lines of the log")
 

@@ -83,7 +83,7 @@ def _check_combination(options: Options, given: set[str]) -> None:
             raise InputError(f"--{name} belongs to --phase synth; --phase {options.phase} does not use it")
     if options.phase == "synth" and options.resume is not None:
         raise InputError("--resume belongs to the other phases; --phase synth goes on by itself where it was")
-    for name in sorted({"stream", "cache", "augment"} & given):
+    for name in sorted({"stream", "cache", "augment", "accumulate"} & given):
         if options.phase != "train":
             raise InputError(f"--{name} belongs to --phase train; --phase {options.phase} does not use it")
     if options.stream and "data_dir" in given:

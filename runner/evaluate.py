@@ -2,49 +2,75 @@
 
 import json
 import zipfile
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-from torch.utils.data import DataLoader
+from torch.utils.data import DataLoader, Subset
 from tqdm import tqdm
 
 from datasets.freihand import FreiHANDEvaluation
 from datasets.freihand_files import check_equal_lengths
+from models import HandPredictor
 from options import Options
+from runner.ranks import Ranks, joined_ranks
 from runner.score import has_ground_truth, read_ground_truth, write_report
-from runner.setup import make_predictor, prepare, start_worker
+from runner.setup import make_predictor, prepare, select_device, start_worker
 from utils.errors import InputError
 from utils.files import atomic_write
 from utils.metrics import score_predictions
 
 
 def evaluate(options: Options) -> None:
-    """Predict the evaluation set, write `EXP.json` and `EXP.zip`, and score them if annotations are there."""
-    setup = prepare(options)
-    options = setup.options
-    data = FreiHANDEvaluation(options.data_root, options.size, options.img_mean, options.img_std)
-    ground_truth = None
-    if has_ground_truth(options.data_root):
-        ground_truth = read_ground_truth(options.data_root)
-        check_equal_lengths(options.data_root, {"evaluation_K.json": data, "evaluation_xyz.json": ground_truth[0]})
-    predictor = make_predictor(setup)
-    loader = DataLoader(data, batch_size=options.batch_size, num_workers=options.workers, worker_init_fn=start_worker)
-    joints, vertices, failures = [], [], 0
-    for batch in tqdm(loader, unit="batch", dynamic_ncols=True):
-        hands = predictor.predict(batch["image"], batch["K"])
-        joints.append(hands.joints_m)
-        vertices.append(hands.vertices_m)
-        failures += int((~hands.success).sum())
-    xyz, verts = np.concatenate(joints), np.concatenate(vertices)
-    if not (np.isfinite(xyz).all() and np.isfinite(verts).all()):
+    """Predict the evaluation set, write `EXP.json` and `EXP.zip`, and score them if annotations are there.
+
+    Under torchrun every process predicts its share, and the first one writes.
+    """
+    with joined_ranks(select_device(options)) as ranks:
+        setup = prepare(options)
+        options = setup.options
+        data = FreiHANDEvaluation(options.data_root, options.size, options.img_mean, options.img_std)
+        ground_truth = None
+        if has_ground_truth(options.data_root) and ranks.first:
+            ground_truth = read_ground_truth(options.data_root)
+            check_equal_lengths(options.data_root, {"evaluation_K.json": data, "evaluation_xyz.json": ground_truth[0]})
+        shares = ranks.gather(predict(make_predictor(setup), data, options, ranks))
+    if not ranks.first:
+        return
+    xyz, vertices, success = (in_order(parts) for parts in zip(*shares, strict=True))
+    if not (np.isfinite(xyz).all() and np.isfinite(vertices).all()):
         raise InputError(f"{options.checkpoint}: the network predicts values that are not finite; nothing was written")
-    print(f"{len(xyz)} hands; the registration of {failures} is flagged as unreliable")
-    path = write_challenge_files(options.run_dir, options.exp_name, xyz, verts)
+    print(f"{len(xyz)} hands; the registration of {int((~success).sum())} is flagged as unreliable")
+    path = write_challenge_files(options.run_dir, options.exp_name, xyz, vertices)
     print(f"wrote {path} and {path.with_suffix('.zip')}")
     if ground_truth is None:
         print(f"no evaluation_xyz.json and evaluation_verts.json in {options.data_root}: not scored here")
     else:
-        write_report(score_predictions(*ground_truth, xyz, verts), options.run_dir)
+        write_report(score_predictions(*ground_truth, xyz, vertices), options.run_dir)
+
+
+def predict(
+    predictor: HandPredictor, data: FreiHANDEvaluation, options: Options, ranks: Ranks
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """This process's share, every `ranks.count`-th sample: joints (n, 21, 3), vertices (n, V, 3), success (n,)."""
+    share = Subset(data, range(ranks.rank, len(data), ranks.count))
+    if not len(share):
+        raise InputError(f"{options.data_root}: {len(data)} images for {ranks.count} processes; use fewer")
+    loader = DataLoader(share, batch_size=options.batch_size, num_workers=options.workers, worker_init_fn=start_worker)
+    found = []
+    for batch in tqdm(loader, unit="batch", dynamic_ncols=True, disable=not ranks.first):
+        hands = predictor.predict(batch["image"], batch["K"])
+        found.append((hands.joints_m, hands.vertices_m, hands.success))
+    joints, vertices, success = (np.concatenate(parts) for parts in zip(*found, strict=True))
+    return joints, vertices, success
+
+
+def in_order(shares: Sequence[np.ndarray]) -> np.ndarray:
+    """The whole again from the shares of all processes."""
+    whole = np.empty((sum(map(len, shares)), *shares[0].shape[1:]), shares[0].dtype)
+    for rank, share in enumerate(shares):
+        whole[rank :: len(shares)] = share
+    return whole
 
 
 def write_challenge_files(folder: Path, name: str, xyz: np.ndarray, vertices: np.ndarray) -> Path:

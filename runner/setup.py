@@ -13,6 +13,7 @@ from models.checkpoint import Checkpoint, model_from_checkpoint, read_checkpoint
 from options import Options
 from options.checks import check_values
 from options.options import GENERATOR_FOLDERS, RECORDED
+from runner.ranks import local_rank
 from utils.errors import InputError
 from utils.template import Template, load_template
 
@@ -84,9 +85,13 @@ def select_device(options: Options) -> torch.device:
         return torch.device("cpu")
     if not torch.cuda.is_available():
         raise InputError("--device cuda: PyTorch sees no CUDA device; use --device cpu, or auto to take what is there")
-    if options.device_idx >= torch.cuda.device_count():
-        raise InputError(f"--device_idx {options.device_idx}: there are {torch.cuda.device_count()} CUDA devices")
-    return torch.device("cuda", options.device_idx)
+    index = options.device_idx + local_rank()  # under torchrun, one GPU for each process of a machine
+    if index >= torch.cuda.device_count():
+        raise InputError(
+            f"--device_idx {options.device_idx}, process {local_rank()} of this machine: there are "
+            f"{torch.cuda.device_count()} CUDA devices"
+        )
+    return torch.device("cuda", index)
 
 
 def with_recorded_options(options: Options, checkpoint: Checkpoint | None) -> Options:
@@ -140,6 +145,14 @@ def start_log(path: Path) -> logging.Logger:
     for handler in handlers:
         handler.setFormatter(logging.Formatter("%(asctime)s %(message)s", "%Y-%m-%d %H:%M:%S"))
         logger.addHandler(handler)
+    return logger
+
+
+def silent_log() -> logging.Logger:
+    """For the processes beside the one that logs."""
+    logger = logging.getLogger("cmr.silent")
+    logger.propagate = False
+    logger.addHandler(logging.NullHandler())
     return logger
 
 

@@ -6,22 +6,27 @@ import signal
 import sys
 import time
 import warnings
+from contextlib import nullcontext
+from itertools import islice
 from types import FrameType
 
 import numpy as np
 import torch
 from tensorboardX import SummaryWriter
 from torch import Tensor
+from torch.nn.parallel import DistributedDataParallel
 from torch.utils.data import DataLoader
 from tqdm import tqdm
 from tqdm.contrib.logging import logging_redirect_tqdm
 
 from datasets.device import finish_batch
 from datasets.sampler import EpochBatches
+from models.inference import compile_network
 from models.losses import cmr_loss
 from options import Options
 from options.options import RECORDED
-from runner.setup import Setup, prepare, start_log, start_worker
+from runner.ranks import Ranks, joined_ranks
+from runner.setup import Setup, prepare, select_device, silent_log, start_log, start_worker
 from runner.training_data import training_data
 from runner.training_images import training_overview
 from utils.errors import InputError, TrainingDivergedError
@@ -34,17 +39,22 @@ class Trainer:
     """Adam with step decay, from a step of the run to its end, one checkpoint at a time.
 
     Everything that decides the next weights is in the checkpoint or follows from seed and step, so that a run that
-    was killed and resumed ends with the weights of one that was not (CPU, same number of threads).
+    was killed and resumed ends with the weights of one that was not (CPU, same number of threads and processes).
     """
 
-    def __init__(self, setup: Setup, log: logging.Logger) -> None:
+    def __init__(self, setup: Setup, log: logging.Logger, ranks: Ranks) -> None:
         options = self.options = setup.options
-        self.setup, self.log = setup, log
+        self.setup, self.log, self.ranks = setup, log, ranks
         self.model, self.device = setup.model, setup.device
+        self.network = compile_network(self.model, options.compile)
+        if ranks.count > 1:
+            self.network = DistributedDataParallel(self.network, broadcast_buffers=False)
         self.dataset = training_data(options, setup.template.num_vertices[0], self.device.type == "cuda")
         self.faces = torch.from_numpy(setup.template.faces[0]).to(self.device)
         self.coarse_vertices = [torch.from_numpy(index).to(self.device) for index in coarse_selections(setup)]
-        self.optimizer = torch.optim.Adam(self.model.parameters(), lr=options.lr, weight_decay=options.weight_decay)
+        self.optimizer = torch.optim.Adam(
+            self.model.parameters(), lr=options.lr, weight_decay=options.weight_decay, fused=True
+        )
         self.step = 0
         self.stop_signal: int | None = None
         self.step_ended = time.perf_counter()
@@ -53,7 +63,10 @@ class Trainer:
                 self._restore(setup.checkpoint.training)
             else:
                 log.info("%s holds no training state: new run from its weights", setup.checkpoint.path)
-        self.batches = EpochBatches(len(self.dataset), options.batch_size, options.epochs, options.seed, self.step)
+        self.batches = EpochBatches(
+            len(self.dataset), options.batch_size, options.epochs, options.seed, self.step,
+            parts=options.accumulate, rank=ranks.rank, ranks=ranks.count,
+        )  # fmt: skip
         # The rate follows from the options and the epoch alone, so that a resumed run takes a changed one.
         self.scheduler = torch.optim.lr_scheduler.LambdaLR(
             self.optimizer, lambda epoch: options.lr_decay ** (epoch // options.decay_step), last_epoch=self.epoch - 1
@@ -79,9 +92,9 @@ class Trainer:
             self.log.info("nothing to do: step %d of %d is done", self.step, self.last_step)
             return
         self.log.info(
-            "%s %s, %d samples, step %d to %d (%d a epoch), %s",
+            "%s %s, %d samples, step %d to %d (%d a epoch), %s, %d process(es)",
             options.model, options.backbone, len(self.dataset), self.step, self.last_step,
-            self.batches.steps_per_epoch, self.device,
+            self.batches.steps_per_epoch, self.device, self.ranks.count,
         )  # fmt: skip
         loader = DataLoader(
             self.dataset,
@@ -91,18 +104,22 @@ class Trainer:
             worker_init_fn=start_worker,
             multiprocessing_context="fork" if options.workers else None,  # generators share what they have read
         )
-        board = SummaryWriter(str(options.run_dir / "board"), purge_step=self.step)
+        board = None
+        if self.ranks.first:
+            board = SummaryWriter(str(options.run_dir / "board"), purge_step=self.step)
         previous = {number: signal.signal(number, self._on_signal) for number in (signal.SIGINT, signal.SIGTERM)}
         self.model.train()
         try:
             with (
                 logging_redirect_tqdm([self.log]),
                 tqdm(
-                    total=self.last_step, initial=self.step, unit="step", mininterval=BAR_SECONDS, dynamic_ncols=True
+                    total=self.last_step, initial=self.step, unit="step", mininterval=BAR_SECONDS, dynamic_ncols=True,
+                    disable=not self.ranks.first,
                 ) as bar,
-            ):
-                for batch in loader:
-                    self._one_step(batch, board, bar)
+            ):  # fmt: skip
+                batches = iter(loader)
+                while parts := list(islice(batches, options.accumulate)):
+                    self._one_step(parts, board, bar)
                     if self.step >= self.last_step or self.stop_signal is not None:
                         break
             if self.step % options.save_steps:  # otherwise the step itself has saved
@@ -111,21 +128,30 @@ class Trainer:
         finally:
             for number, handler in previous.items():
                 signal.signal(number, handler)
-            board.close()
+            if board is not None:
+                board.close()
         if self.stop_signal is not None:
             self.log.info("stopped by signal %d; go on with --resume last", self.stop_signal)
             sys.exit(128 + self.stop_signal)
 
-    def _one_step(self, batch: dict[str, Tensor], board: SummaryWriter, bar: tqdm) -> None:
+    def _one_step(self, parts: list[dict[str, Tensor]], board: SummaryWriter | None, bar: tqdm) -> None:
         options = self.options
-        batch = {name: value.to(self.device, non_blocking=True) for name, value in batch.items()}
-        batch = finish_batch(batch, options.size, options.img_mean, options.img_std)
-        terms, output = self._losses(batch)
-        values = dict(zip(terms, torch.stack(list(terms.values())).tolist(), strict=True))  # one transfer
+        self.optimizer.zero_grad(set_to_none=True)
+        sums = 0.0
+        for number, part in enumerate(parts, 1):
+            batch = {name: value.to(self.device, non_blocking=True) for name, value in part.items()}
+            batch = finish_batch(batch, options.size, options.img_mean, options.img_std)
+            with nullcontext() if number == len(parts) or self.ranks.count == 1 else self.network.no_sync():
+                terms, output = self._losses(batch)
+                (terms["loss"] / len(parts)).backward()
+            sums = sums + torch.stack(list(terms.values())).detach() / len(parts)
+        stop = sums.new_tensor([self.stop_signal or 0])
+        *means, stop = self.ranks.mean(torch.cat([sums, stop])).tolist()  # one transfer
+        values = dict(zip(terms, means, strict=True))
+        if stop and self.stop_signal is None:  # another process was told to stop: all stop after this step
+            self.stop_signal = signal.SIGTERM
         if not math.isfinite(values["loss"]):
             raise TrainingDivergedError(self._divergence_report(values))
-        self.optimizer.zero_grad(set_to_none=True)
-        terms["loss"].backward()
         self.optimizer.step()
         self.step += 1
         learning_rate = self.optimizer.param_groups[0]["lr"]
@@ -133,11 +159,11 @@ class Trainer:
             self.scheduler.step()
 
         ended = time.perf_counter()
-        rate = len(batch["image"]) / (ended - self.step_ended)  # from step to step, waiting for data included
+        rate = options.batch_size / (ended - self.step_ended)  # from step to step, waiting for data included
         self.step_ended = ended
         bar.update()
         bar.set_postfix_str(f"loss {values['loss']:.4f}, lr {learning_rate:.1e}, {rate:.1f} samples/s", refresh=False)
-        if self.step % options.log_steps == 0 or self.step == self.last_step:
+        if board is not None and (self.step % options.log_steps == 0 or self.step == self.last_step):
             detail = ", ".join(f"{name} {value:.4f}" for name, value in values.items())
             self.log.info(
                 "epoch %d step %d: %s, lr %.2e, %.1f samples/s", self.epoch, self.step, detail, learning_rate, rate
@@ -145,14 +171,15 @@ class Trainer:
             for name, value in {**values, "lr": learning_rate, "samples_per_s": rate}.items():
                 board.add_scalar(f"train/{name}", value, self.step)
         if self.step % options.save_steps == 0:
-            overview = training_overview(batch, output, options.img_mean, options.img_std)
-            board.add_image("train/samples", overview, self.step, dataformats="HWC")
+            if board is not None:
+                overview = training_overview(batch, output, options.img_mean, options.img_std)
+                board.add_image("train/samples", overview, self.step, dataformats="HWC")
             self.save()
 
     def _losses(self, batch: dict[str, Tensor]) -> tuple[dict[str, Tensor], dict]:
         images = batch["image"].contiguous(memory_format=torch.channels_last)
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.options.precision == "bf16"):
-            output = self.model(images, as_logits=True)
+            output = self.network(images, as_logits=True)
         meshes = [batch["mesh"]]
         if self.options.ms_mesh:
             meshes += [batch["mesh"][:, index] for index in self.coarse_vertices]
@@ -173,12 +200,14 @@ class Trainer:
         self.stop_signal = number
 
     def save(self) -> None:
-        """Write the checkpoint: whole or not at all, and never with weights that are not finite."""
+        """Write the checkpoint: whole or not at all, never with weights that are not finite, and by one process."""
         if not all(torch.isfinite(parameter).all() for parameter in self.model.parameters()):
             raise TrainingDivergedError(
                 f"step {self.step}: the weights are not finite at learning rate "
                 f"{self.optimizer.param_groups[0]['lr']:.1e}; no checkpoint was written. Use a smaller --lr."
             )
+        if not self.ranks.first:
+            return
         content = {
             "epoch": self.epoch,
             "step": self.step,
@@ -234,13 +263,16 @@ def train(options: Options) -> None:
     continued = options.checkpoint is not None and options.checkpoint.resolve() == options.last_checkpoint.resolve()
     if options.last_checkpoint.is_file() and not continued:
         raise InputError(f"{options.last_checkpoint} exists: go on with --resume last, or choose another --exp_name")
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always", UserWarning)
-        setup = prepare(options)
-    log = start_log(options.run_dir / "train.log")
-    for warning in caught:
-        log.warning("%s", warning.message)
-    trainer = Trainer(setup, log)
-    remove_leftovers(options.last_checkpoint)
-    write_json(options.run_dir / "options.json", setup.options.as_dict(), indent=2)
-    trainer.run()
+    with joined_ranks(select_device(options)) as ranks:
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always", UserWarning)
+            setup = prepare(options)
+        ranks.wait()  # until all have looked for checkpoints that the first one may write now
+        log = start_log(options.run_dir / "train.log") if ranks.first else silent_log()
+        for warning in caught:
+            log.warning("%s", warning.message)
+        trainer = Trainer(setup, log, ranks)
+        if ranks.first:
+            remove_leftovers(options.last_checkpoint)
+            write_json(options.run_dir / "options.json", setup.options.as_dict(), indent=2)
+        trainer.run()
