@@ -31,6 +31,7 @@ from runner.training_data import training_data
 from runner.training_images import training_overview
 from utils.errors import InputError, TrainingDivergedError
 from utils.files import atomic_write, remove_leftovers, write_json
+from utils.template import Template
 
 BAR_SECONDS = 0.5
 
@@ -51,7 +52,7 @@ class Trainer:
             self.network = DistributedDataParallel(self.network, broadcast_buffers=False)
         self.dataset = training_data(options, setup.template.num_vertices[0], self.device.type == "cuda")
         self.faces = torch.from_numpy(setup.template.faces[0]).to(self.device)
-        self.coarse_vertices = [torch.from_numpy(index).to(self.device) for index in coarse_selections(setup)]
+        self.coarse_vertices = [torch.from_numpy(index).to(self.device) for index in coarse_selections(setup.template)]
         self.optimizer = torch.optim.Adam(
             self.model.parameters(), lr=options.lr, weight_decay=options.weight_decay, fused=True
         )
@@ -248,11 +249,11 @@ class Trainer:
             group.update(lr=self.options.lr, initial_lr=self.options.lr, weight_decay=self.options.weight_decay)
 
 
-def coarse_selections(setup: Setup) -> list[np.ndarray]:
+def coarse_selections(template: Template) -> list[np.ndarray]:
     """Indices of the vertices of levels 1 to 3 among those of the finest level."""
-    index = np.arange(setup.template.num_vertices[0])
+    index = np.arange(template.num_vertices[0])
     selections = []
-    for matrix in setup.template.down[:3]:
+    for matrix in template.down[:3]:
         index = index[matrix.tocsr().indices]
         selections.append(index)
     return selections

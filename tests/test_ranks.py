@@ -67,9 +67,9 @@ def test_evaluation_by_two_writes_one_file_in_order(by_two, rendered_freihand, t
 
 @pytest.mark.parametrize(("parts", "ranks"), [(1, 2), (2, 2), (3, 1), (1, 6)])
 def test_processes_and_parts_share_the_samples_of_a_step(parts, ranks):
-    whole = list(EpochBatches(20, 6, 2, seed=5, start_step=1))
+    whole = list(EpochBatches(40, 12, 2, seed=5, start_step=1))
     shares = [
-        list(EpochBatches(20, 6, 2, seed=5, start_step=1, parts=parts, rank=r, ranks=ranks)) for r in range(ranks)
+        list(EpochBatches(40, 12, 2, seed=5, start_step=1, parts=parts, rank=r, ranks=ranks)) for r in range(ranks)
     ]
     assert all(len(share) == len(whole) * parts for share in shares)
     for step, batch in enumerate(whole):

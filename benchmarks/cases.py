@@ -1,0 +1,263 @@
+"""What is measured: each case times the plain baseline beside this project's ways and compares their answers."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch.utils.data import DataLoader, Dataset
+
+from benchmarks.baseline.loader import PlainFreiHAND
+from benchmarks.baseline.network import PlainCMR
+from benchmarks.baseline.plot import plain_plot
+from benchmarks.baseline.predictor import PlainPredictor
+from benchmarks.baseline.registration import extent_objective, register_with_slsqp
+from datasets.augmented import HOST, REFERENCE, SampleSettings
+from datasets.device import finish_batch
+from datasets.freihand import FreiHANDTraining
+from models import HandPredictor, build_model
+from models.cmr import CMR
+from models.inference import InferenceCMR, compile_network
+from models.losses import cmr_loss
+from models.registration import contour_extents, register
+from runner.setup import start_worker
+from runner.train import coarse_selections
+from utils.geometry import INPUT_SIZE_PX, project
+from utils.result_plot import plot_result
+from utils.silhouette import predicted_contour
+from utils.template import OPEN_HAND, Template, load_template
+
+BASELINE = "baseline"
+K = np.array([[480.0, 0, 112], [0, 480, 112], [0, 0, 1]])
+
+
+@dataclass
+class Case:
+    """One line group of the table.
+
+    Attributes:
+        name: what is measured.
+        unit: what one item is; `items` of them are made by one call.
+        ways: name to function, `BASELINE` first.
+        checks: what was compared between the ways, and what came out.
+    """
+
+    name: str
+    unit: str
+    items: int
+    ways: dict[str, Callable[[], object]]
+    checks: dict[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Bench:
+    """What the cases share: a network with random weights, whose batch statistics are those of the images."""
+
+    device: torch.device
+    model: CMR
+    template: Template
+    data: Path
+    compiled: str
+    precisions: tuple[str, ...] = ("float32",)
+
+    @classmethod
+    def make(
+        cls, device: torch.device, data: Path, compiled: str, precisions: tuple[str, ...] = ("float32",)
+    ) -> "Bench":
+        torch.manual_seed(0)
+        template = load_template(OPEN_HAND)
+        model = build_model("cmr_g", "ResNet18", template).to(device)
+        with torch.no_grad():
+            for _ in range(2):
+                model.train()(torch.randn(4, 3, 64, 64, device=device))
+        return cls(device, model.eval(), template, data, compiled, precisions)
+
+
+def forward(bench: Bench, batch: int) -> Case:
+    """The network alone."""
+    images = torch.randn(batch, 3, INPUT_SIZE_PX, INPUT_SIZE_PX, device=bench.device)
+    networks = {BASELINE: PlainCMR(bench.model, bench.template)}
+    networks |= {precision: InferenceCMR(bench.model, precision) for precision in bench.precisions}
+    if bench.compiled != "none":
+        networks["float32 compiled"] = compile_network(InferenceCMR(bench.model), bench.compiled)
+
+    def run(network: torch.nn.Module) -> dict:
+        with torch.inference_mode():
+            return network(images)
+
+    expected = run(networks[BASELINE])["mesh_pred"][0]
+    checks = {
+        f"{name}: largest difference of the mesh, units of 0.2 m": _difference(run(network)["mesh_pred"][0], expected)
+        for name, network in networks.items()
+        if name != BASELINE
+    }
+    ways = {name: partial(run, network) for name, network in networks.items()}
+    return Case(f"network forward, batch {batch}", "image", batch, ways, checks)
+
+
+def _difference(found: torch.Tensor, expected: torch.Tensor) -> float:
+    return float((found - expected).abs().max())
+
+
+def registration(bench: Bench, batch: int) -> Case:
+    """Hands of the open template in front of a camera, with noisy landmarks and outlines."""
+    generator = np.random.default_rng(batch)
+    scale = generator.uniform(0.85, 1.15, (batch, 1, 1))
+    turned = np.stack([np.linalg.qr(generator.normal(size=(3, 3)))[0] for _ in range(batch)])
+    vertices = scale * bench.template.vertices @ turned
+    joints = bench.template.joint_regressor @ vertices
+    vertices, joints = vertices - joints[:, :1], joints - joints[:, :1]
+    place = np.concatenate([generator.normal(0, 0.03, (batch, 2)), generator.uniform(0.5, 0.9, (batch, 1))], axis=1)
+    landmarks = np.rint(project(joints + place[:, None], K) + generator.normal(0, 1.5, (batch, 21, 2)))
+    confidence = generator.uniform(0.3, 1, (batch, 21))
+    contours = [np.rint(project(hand + at, K)) for hand, at in zip(vertices, place, strict=True)]
+    extents = torch.stack([contour_extents(torch.from_numpy(contour)) for contour in contours]).to(bench.device)
+    arrays = (vertices, joints, landmarks, confidence, np.repeat(K[None], batch, axis=0))
+    tensors = [torch.from_numpy(array).to(bench.device) for array in arrays]
+
+    def plain() -> np.ndarray:
+        rows = zip(*arrays, contours, strict=True)
+        return np.stack([register_with_slsqp(*row[:5], INPUT_SIZE_PX, row[5]) for row in rows])
+
+    def ours() -> torch.Tensor:
+        return register(*tensors, INPUT_SIZE_PX, extents).translation_m
+
+    expected, found = plain(), ours().cpu().numpy()
+    outline = [
+        [extent_objective(t, vertices[i], extents[i].cpu().numpy(), K, INPUT_SIZE_PX) for i, t in enumerate(way)]
+        for way in (expected, found)
+    ]
+    checks = {
+        "mean distance to the true place, mm: baseline": 1e3 * float(np.linalg.norm(expected - place, axis=1).mean()),
+        "mean distance to the true place, mm: ours": 1e3 * float(np.linalg.norm(found - place, axis=1).mean()),
+        "mean extent objective of the result: baseline": float(np.mean(outline[0])),
+        "mean extent objective of the result: ours": float(np.mean(outline[1])),
+    }
+    return Case(f"registration, batch {batch}", "hand", batch, {BASELINE: plain, "ours": ours}, checks)
+
+
+def image_to_mesh(bench: Bench) -> Case:
+    """An image on the host to a mesh in camera space on the host."""
+    image = np.random.default_rng(0).integers(0, 256, (INPUT_SIZE_PX, INPUT_SIZE_PX, 3), dtype=np.uint8)
+    plain = PlainPredictor(bench.model, bench.template)
+    predictors = {p: HandPredictor(bench.model, bench.template, precision=p) for p in bench.precisions}
+    if bench.compiled != "none":
+        predictors["float32 compiled"] = HandPredictor(bench.model, bench.template, compiled=bench.compiled)
+    ways: dict[str, Callable[[], object]] = {BASELINE: partial(plain, image, K)}
+    ways |= {name: partial(predictor, image, K) for name, predictor in predictors.items()}
+    expected = plain(image, K)
+    checks = {}
+    for name, predictor in predictors.items():
+        found = predictor(image, K).vertices_m[0]
+        difference = float(np.abs((found - found[0]) - (expected - expected[0])).max())
+        checks[f"{name}: largest difference of the mesh relative to its first vertex, m"] = difference
+    return Case("image to camera-space mesh, batch 1", "image", 1, ways, checks)
+
+
+def plot(bench: Bench) -> Case:
+    """The picture of a result."""
+    image = np.full((INPUT_SIZE_PX, INPUT_SIZE_PX, 3), 128, np.uint8)
+    vertices = bench.template.vertices + np.array([0, 0, 0.6])
+    joints = bench.template.joint_regressor @ vertices
+    silhouette = np.zeros((112, 112), np.float32)
+    silhouette[30:80, 30:80] = 1
+    large = np.ones((INPUT_SIZE_PX, INPUT_SIZE_PX))
+    faces = bench.template.faces[0]
+    landmarks = project(joints, K)
+    ways = {
+        BASELINE: lambda: plain_plot(image, large, project(vertices, K), vertices, landmarks, joints, faces),
+        "ours": lambda: plot_result(image, K, vertices, joints, faces, landmarks, np.ones(21, bool), silhouette),
+    }
+    assert predicted_contour(silhouette, INPUT_SIZE_PX) is not None
+    return Case("plot of a result", "picture", 1, ways)
+
+
+class Stream:
+    """An endless loader of batches."""
+
+    def __init__(self, dataset: Dataset, batch: int, workers: int) -> None:
+        self.dataset, self.batch, self.workers = dataset, batch, workers
+        self.batches = iter(())
+
+    def _keys(self) -> Iterator[list[tuple[int, int]]]:
+        for epoch in range(1_000_000):
+            for first in range(0, len(self.dataset) - self.batch + 1, self.batch):
+                yield [(epoch, index) for index in range(first, first + self.batch)]
+
+    def start(self) -> None:
+        loader = DataLoader(
+            self.dataset, batch_sampler=list(_take(self._keys(), 4000)), num_workers=self.workers,
+            worker_init_fn=start_worker, multiprocessing_context="fork" if self.workers else None,
+        )  # fmt: skip
+        self.batches = iter(loader)
+
+    def next(self, device: torch.device) -> dict[str, torch.Tensor]:
+        return {name: value.to(device, non_blocking=True) for name, value in next(self.batches).items()}
+
+
+def _take(iterator: Iterator, count: int) -> Iterator:
+    for _, value in zip(range(count), iterator, strict=False):
+        yield value
+
+
+def datasets(bench: Bench) -> dict[str, FreiHANDTraining]:
+    """The same samples, plain and fast."""
+    vertices = bench.template.num_vertices[0]
+    return {
+        BASELINE: PlainFreiHAND(bench.data, vertices, SampleSettings(pixels=REFERENCE)),
+        "ours": FreiHANDTraining(bench.data, vertices, SampleSettings(pixels=HOST), bench.data / "cache"),
+    }
+
+
+def loaded_and_finished(stream: Stream, bench: Bench, batches: int) -> None:
+    """Batches as a training step takes them."""
+    for _ in range(batches):
+        finish_batch(stream.next(bench.device), INPUT_SIZE_PX, 0.5, 0.5)
+
+
+class Step:
+    """A training step of a network; `plain` is float32, channels first, without fusion."""
+
+    def __init__(self, bench: Bench, precision: str, plain: bool) -> None:
+        torch.manual_seed(0)
+        model = build_model("cmr_g", "ResNet18", bench.template).to(bench.device)
+        self.layout = torch.contiguous_format if plain else torch.channels_last
+        self.model = (PlainCMR(model, bench.template) if plain else model.to(memory_format=self.layout)).train()
+        self.network = self.model if plain else compile_network(self.model, bench.compiled)
+        self.optimizer = torch.optim.Adam(self.model.parameters(), lr=1e-4, fused=not plain, foreach=False)
+        self.faces = torch.from_numpy(bench.template.faces[0]).to(bench.device)
+        self.coarse = [torch.from_numpy(index).to(bench.device) for index in coarse_selections(bench.template)]
+        self.precision, self.device = precision, bench.device
+
+    def __call__(self, batch: dict[str, torch.Tensor]) -> float:
+        images = batch["image"].contiguous(memory_format=self.layout)
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.precision == "bf16"):
+            output = self.network(images, as_logits=True)
+        meshes = [batch["mesh"], *(batch["mesh"][:, index] for index in self.coarse)]
+        loss = cmr_loss(output, meshes, batch["heatmaps"], batch["silhouette"], self.faces)["loss"]
+        self.optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        self.optimizer.step()
+        return loss.item()
+
+
+def training_batch(bench: Bench, batch: int, first: int = 0) -> dict[str, torch.Tensor]:
+    """A finished batch of the benchmark's data."""
+    stream = Stream(datasets(bench)["ours"], batch, 0)
+    stream.start()
+    for _ in range(first):
+        next(stream.batches)
+    return finish_batch(stream.next(bench.device), INPUT_SIZE_PX, 0.5, 0.5)
+
+
+def training(bench: Bench, batch: int) -> Case:
+    """Forward, losses, backward, optimiser; the data is there already."""
+    samples = training_batch(bench, batch)
+    steps = {BASELINE: Step(bench, "float32", plain=True)}
+    steps |= {precision: Step(bench, precision, plain=False) for precision in bench.precisions}
+    losses = {name: step(samples) for name, step in steps.items()}
+    checks = {f"{name}: loss of the first step": loss for name, loss in losses.items()}
+    ways = {name: partial(step, samples) for name, step in steps.items()}
+    return Case(f"training step, batch {batch}", "sample", batch, ways, checks)
