@@ -11,7 +11,7 @@ from pathlib import Path
 import torch
 
 from benchmarks import cases
-from benchmarks.cases import BASELINE, Bench, Case, Step, Stream
+from benchmarks.cases import BASELINE, Bench, Case, Stream, training_step
 from benchmarks.memory import WAYS, peak_memory_mb
 from benchmarks.timing import Timing, compare, linear_fit
 from benchmarks.work import count_work, measure_machine
@@ -44,6 +44,8 @@ def main() -> None:
     parser.add_argument("--compile", choices=COMPILERS, default="none", help="adds torch.compile to the comparison")
     parser.add_argument("--bf16", choices=("auto", "always", "never"), default="auto")
     parser.add_argument("--loss_steps", type=int, default=200, help="of the comparison of losses (loss)")
+    parser.add_argument("--loss_size", type=int, default=224, help="pixels, likewise")
+    parser.add_argument("--loss_ways", nargs="+", choices=(BASELINE, *PRECISIONS), help="likewise")
     parser.add_argument("--out", type=Path, default=ROOT / "out/benchmark", help="folder for data and benchmark.json")
     arguments = parser.parse_args()
     if arguments.threads:
@@ -180,15 +182,14 @@ def work(bench: Bench, arguments: argparse.Namespace) -> dict:
 
 def loss(bench: Bench, arguments: argparse.Namespace) -> dict:
     """The loss after a number of steps on the same data, in each arithmetic."""
-    ways = {BASELINE: ("float32", True)} | {name: (name, False) for name in bench.precisions}
     result = {}
-    for name, (precision, plain) in ways.items():
-        step = Step(bench, precision, plain)
-        stream = Stream(cases.datasets(bench)["ours"], 16, 0)
+    for name in arguments.loss_ways or (BASELINE, *bench.precisions):
+        step = training_step(bench, name)
+        stream = Stream(cases.datasets(bench, arguments.loss_size)["ours"], 16, 0)
         stream.start()
         losses = []
         for _ in range(arguments.loss_steps):
-            batch = cases.finish_batch(stream.next(bench.device), cases.INPUT_SIZE_PX, 0.5, 0.5)
+            batch = cases.finish_batch(stream.next(bench.device), arguments.loss_size, 0.5, 0.5)
             losses.append(step(batch))
         result[name] = losses
         last = losses[-10:]

@@ -1,6 +1,6 @@
 """Peak memory of one way to do one thing, in a process of its own: `python -m benchmarks.memory forward baseline`."""
 
-import resource
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -21,7 +21,7 @@ def peak_memory_mb(work: str, way: str, data: Path, device: str) -> float:
 
 
 def _main(work: str, way: str, data: str, device: str) -> None:
-    from benchmarks.cases import Bench, PlainCMR, Step, training_batch
+    from benchmarks.cases import Bench, PlainCMR, training_batch, training_step
     from models.inference import InferenceCMR
 
     bench = Bench.make(torch.device(device), Path(data), "none")
@@ -32,12 +32,14 @@ def _main(work: str, way: str, data: str, device: str) -> None:
             for _ in range(3):
                 network(images)
     else:
-        step = Step(bench, way.replace("baseline", "float32"), plain=way == "baseline")
+        step = training_step(bench, way)
         batch = training_batch(bench, TRAINING_BATCH)
         for _ in range(3):
             step(batch)
     if device == "cpu":
-        print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
+        # Not getrusage: there a process inherits the peak of the one that started it.
+        status = Path("/proc/self/status").read_text()
+        print(int(re.search(r"VmHWM:\s+(\d+) kB", status)[1]) / 1024)
     else:
         print(torch.cuda.max_memory_allocated() / 2**20)
 

@@ -17,18 +17,19 @@ class Timing:
     calls: int
 
 
-def compare(ways: Mapping[str, Callable[[], object]], seconds: float, warm_up: int = 3) -> dict[str, Timing]:
+def compare(ways: Mapping[str, Callable[[], object]], seconds: float) -> dict[str, Timing]:
     """Time all ways in turn, over and over, so that a machine that slows down slows all of them.
 
     Args:
         ways: name to function.
-        seconds: how long to go on, after the warm-up; at least five rounds.
-        warm_up: rounds that are not counted.
+        seconds: how long to go on, at least five rounds, after a fifth of that for warming up, at least one round.
     """
     taken: dict[str, list[float]] = {name: [] for name in ways}
-    for _ in range(warm_up):
+    end, warm = time.perf_counter() + seconds / 5, False
+    while not warm or time.perf_counter() < end:
         for function in ways.values():
             function()
+        warm = True
     end = time.perf_counter() + seconds
     while time.perf_counter() < end or len(next(iter(taken.values()))) < 5:
         for name, function in ways.items():

@@ -10,9 +10,7 @@ from datasets.color import ColorJitter
 
 def joined_channels(sample: HandSample) -> np.ndarray:
     """Red, green, blue and mask, (H, W, 4) uint8: four channels are warped faster than three."""
-    joined = np.empty((*sample.mask.shape, 4), np.uint8)
-    cv2.mixChannels([sample.image, sample.mask], [joined], [0, 0, 1, 1, 2, 2, 3, 3])
-    return joined
+    return cv2.merge([*cv2.split(sample.image), sample.mask])
 
 
 def augmented_pixels(sample: HandSample, drawn: Augmentation, size: int) -> tuple[np.ndarray, np.ndarray]:

@@ -8,8 +8,10 @@ the normal equations of focal lengths near 1000 px lose the millimetres in float
 Camera frame: x right, y down, z forward, metres. `[u, v, 1] ~ K [x, y, z]`, pixels.
 """
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -22,6 +24,7 @@ MAX_MEAN_ERROR = 2.0  # rejection goes on while the mean algebraic error, in pix
 NUM_AXES = 12  # one every 15 degrees
 KEEP_2D_BELOW_M = 0.02  # both stages agree: the 2D stage is the more precise one
 TAKE_1D_ABOVE_M = 0.06  # they contradict each other: the outline is the more robust one
+HANDS_PER_THREAD = 8  # of a batch on a CPU; a thread costs about as much as two hands
 EXTENT_ITERATIONS = 15  # four or five are enough for most hands
 INITIAL_DAMPING, DAMPING_DOWN, DAMPING_UP = 1e-4, 5.0, 8.0
 REGULARIZATION = 1e-12  # of the normal equations, in image sizes per metre, squared
@@ -290,6 +293,12 @@ def _with_compiled_loops(
     if extents_px is None:
         extents_px = torch.full((len(joints), 2, NUM_AXES), torch.nan)
     tensors = (vertices, joints, landmarks_px, confidence, K)
-    arrays = [tensor.detach().double().contiguous().numpy() for tensor in tensors]
-    found = register_hands(*arrays, float(image_size), extents_px.double().contiguous().numpy())
-    return tuple(torch.from_numpy(value) for value in found)
+    arrays = [tensor.detach().double().contiguous().numpy() for tensor in (*tensors, extents_px)]
+    parts = min(torch.get_num_threads(), len(joints) // HANDS_PER_THREAD)
+    if parts < 2:
+        found = [register_hands(*arrays, float(image_size))]
+    else:
+        splits = zip(*(np.array_split(array, parts) for array in arrays), strict=True)
+        with ThreadPoolExecutor(parts) as pool:  # compiled code holds no lock
+            found = list(pool.map(lambda split: register_hands(*split, float(image_size)), splits))
+    return tuple(torch.from_numpy(np.concatenate(values)) for values in zip(*found, strict=True))

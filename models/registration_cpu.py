@@ -237,8 +237,8 @@ def register_hands(
     landmarks_px: np.ndarray,
     confidence: np.ndarray,
     K: np.ndarray,
-    image_size: float,
     extents_px: np.ndarray,
+    image_size: float,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """All hands of a batch.
 

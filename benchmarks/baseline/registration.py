@@ -53,10 +53,17 @@ def register_with_slsqp(
         return translation
     along = contour_px @ AXES.T
     extents = np.stack([along.min(axis=0), along.max(axis=0)])
-    refined = _minimum(lambda t: extent_objective(t, vertices, extents, K, image_size), translation)
+    refined = fit_extents_with_slsqp(translation, vertices, extents, K, image_size)
     distance = np.linalg.norm(refined - translation)
     share = (distance - stages.KEEP_2D_BELOW_M) / (stages.TAKE_1D_ABOVE_M - stages.KEEP_2D_BELOW_M)
     return translation + np.clip(share, 0, 1) * (refined - translation)
+
+
+def fit_extents_with_slsqp(
+    start: np.ndarray, vertices: np.ndarray, extents_px: np.ndarray, K: np.ndarray, image_size: int
+) -> np.ndarray:
+    """1D stage of one hand, from the translation (3,) of the 2D stage."""
+    return _minimum(lambda t: extent_objective(t, vertices, extents_px, K, image_size), start)
 
 
 def _fit_landmarks(
