@@ -1,7 +1,8 @@
 """Extents of the largest part of a silhouette, for the registration's 1D stage: on the device where the network runs.
 
 On a CPU, OpenCV's contours. On a GPU the same as tensor operations, because waiting for the host costs more than the
-work: runs of pixels hand on the largest label among them, along rows and columns in turn.
+work: runs of pixels hand on the largest name among them, along rows and columns in turn, and each name passes on what
+it was replaced by.
 """
 
 import torch
@@ -11,7 +12,7 @@ from torch import Tensor
 from models.registration import NUM_AXES, contour_extents, projection_axes
 from utils.silhouette import SILHOUETTE_THRESHOLD, predicted_contour
 
-PASSES = 8  # a label turns as many corners; the way through a hand has two or three
+PASSES = 8  # parts that grow together at least double each time
 
 
 def silhouette_extents(silhouettes: Tensor, image_size: int) -> Tensor:
@@ -36,12 +37,12 @@ def extents_of_tensors(silhouettes: Tensor, image_size: int) -> Tensor:
     size = (image_size, image_size)
     resized = F.interpolate(silhouettes.float()[:, None], size, mode="bilinear", align_corners=False)[:, 0]
     inside = resized > SILHOUETTE_THRESHOLD
-    border = torch.zeros_like(inside)
-    border[:, 0] = border[:, -1] = border[:, :, 0] = border[:, :, -1] = True
-    open_air = _spread((border & ~inside).long(), ~inside, across_corners=False) > 0
-    filled = ~open_air
-    names = torch.arange(1, image_size**2 + 1, device=filled.device).view(size) * filled
-    names = _spread(names, filled, across_corners=True)
+    background = _components(~inside, across_corners=False)
+    around = torch.cat([background[:, 0], background[:, -1], background[:, :, 0], background[:, :, -1]], dim=1)
+    open_air = torch.zeros(len(inside), image_size**2 + 1, dtype=torch.bool, device=inside.device)
+    open_air.scatter_(1, around, True)
+    filled = inside | ~open_air.gather(1, background.flatten(1)).view_as(inside)
+    names = _components(filled, across_corners=True)
     areas = torch.zeros(len(names), image_size**2 + 1, device=filled.device)
     areas.scatter_add_(1, names.flatten(1), filled.flatten(1).float())
     largest = (names == areas.argmax(dim=1)[:, None, None]) & filled
@@ -59,15 +60,23 @@ def extents_of_tensors(silhouettes: Tensor, image_size: int) -> Tensor:
     return torch.where(torch.isfinite(extents), extents, torch.nan)
 
 
-def _spread(labels: Tensor, inside: Tensor, across_corners: bool) -> Tensor:
-    """The largest label that each pixel (B, H, W) is connected to inside a region; 0 outside of it."""
+def _components(inside: Tensor, across_corners: bool) -> Tensor:
+    """One name, above 0, for all pixels (B, H, W) of a region that are connected; 0 outside of the region.
+
+    A name is the number of a pixel of that name, so that pixels can be asked what their name was replaced by.
+    """
+    names = torch.arange(1, inside[0].numel() + 1, device=inside.device).view(inside.shape[1:]) * inside
     for _ in range(PASSES):
+        before = names.flatten(1)
         for axis in (2, 1):
             for turned in (False, True):
-                labels = _spread_along(labels, inside, axis, turned)
+                names = _spread_along(names, inside, axis, turned)
         if across_corners:
-            labels = F.max_pool2d(labels.float(), 3, stride=1, padding=1).long() * inside
-    return labels
+            names = F.max_pool2d(names.float(), 3, stride=1, padding=1).long() * inside
+        flat = names.flatten(1)
+        flat = flat.scatter_reduce(1, (before - 1).clamp(min=0), flat, "amax")
+        names = flat.gather(1, (flat - 1).clamp(min=0)).view_as(inside) * inside
+    return names
 
 
 def _spread_along(labels: Tensor, inside: Tensor, axis: int, turned: bool) -> Tensor:
