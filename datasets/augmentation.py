@@ -22,6 +22,9 @@ from utils.silhouette import largest_contour
 
 CROP_MARGIN = 1.3  # crop size over silhouette size
 CROP_MARGIN_JITTER = 0.2
+UPRIGHT_MARGIN = 1.6  # crop size over the size of the landmarks' box, hand upright
+UPRIGHT_MARGIN_JITTER, UPRIGHT_SHIFT = 0.25, 0.1  # of the size
+WRIST, MIDDLE_KNUCKLE = 0, 9
 
 
 @dataclass(frozen=True)
@@ -33,12 +36,15 @@ class AugmentationSettings:
         rotation_degrees: largest rotation; 0 rotates nothing.
         color: jitter brightness, contrast, saturation and hue.
         flip: mirror half of the samples. They show left hands.
+        upright: turn hands so that the middle knuckle is above the wrist, before the rotation, and crop
+            `UPRIGHT_MARGIN` times the box of the landmarks instead of a square around the silhouette.
     """
 
     position: float = 3.0
     rotation_degrees: int = 90
     color: bool = True
     flip: bool = False
+    upright: bool = False
 
 
 @dataclass(frozen=True)
@@ -99,6 +105,9 @@ def draw_augmentation(sample: HandSample, settings: AugmentationSettings, rng: n
     limit = settings.rotation_degrees
     angle = int(rng.integers(-limit, limit)) if limit else 0
     side = sample.image.shape[0]
+    if settings.upright:
+        box = _upright_crop(sample.landmarks_px, side, mirrored, angle, rng)
+        return Augmentation(mirrored, *box, draw_jitter(rng) if settings.color else None)
     contour = largest_contour(sample.mask > 127)
     outline = np.empty((0, 2))
     if contour is not None:
@@ -108,6 +117,21 @@ def draw_augmentation(sample: HandSample, settings: AugmentationSettings, rng: n
         outline = _turned(sample.landmarks_px, side, mirrored, angle)
     box = silhouette_crop(outline, settings.position, rng)
     return Augmentation(mirrored, angle, *box, draw_jitter(rng) if settings.color else None)
+
+
+def _upright_crop(
+    landmarks_px: np.ndarray, side: int, mirrored: bool, jitter_degrees: int, rng: np.random.Generator
+) -> tuple[int, np.ndarray, float]:
+    """Angle, centre (2,) and half side of a jittered square around a hand that points up, give or take the jitter."""
+    points = _turned(landmarks_px, side, mirrored, 0)
+    x, y = points[MIDDLE_KNUCKLE] - points[WRIST]
+    angle = round(np.degrees(np.arctan2(x, -y))) + jitter_degrees
+    points = _turned(landmarks_px, side, mirrored, angle)
+    low, high = points.min(axis=0), points.max(axis=0)
+    size = (high - low).max()
+    margin, *shift = rng.uniform(-1, 1, 3)
+    half = size / 2 * UPRIGHT_MARGIN * np.exp(UPRIGHT_MARGIN_JITTER * margin)
+    return angle, (low + high) / 2 + UPRIGHT_SHIFT * size * np.array(shift), half
 
 
 def _turned(points_px: np.ndarray, image_size: int, mirrored: bool, angle_degrees: int) -> np.ndarray:

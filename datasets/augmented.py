@@ -55,7 +55,8 @@ class AugmentedHands(Dataset, ABC):
         """Sample (epoch, index).
 
         From `reference`: `image` (3, S, S), `mesh` (V, 3) in units of 0.2 m from the wrist, `heatmaps`
-        (21, S/2, S/2) and `silhouette` (S/2, S/2), all float32. Otherwise what `finish_batch` takes.
+        (21, S/2, S/2), `landmarks_px` (21, 2) and `silhouette` (S/2, S/2), all float32. Otherwise what
+        `finish_batch` takes.
         """
         epoch, index = key
         settings, size = self.settings, self.settings.size
@@ -81,6 +82,7 @@ class AugmentedHands(Dataset, ABC):
         return {
             "image": to_network_input(sample.image, settings.mean, settings.std),
             "mesh": (sample.vertices_m / MESH_SCALE_M).astype(np.float32),
+            "landmarks_px": sample.landmarks_px.astype(np.float32),
             "heatmaps": landmark_heatmaps(sample.landmarks_px, settings.size, HEATMAP_DOWNSCALE),
             "silhouette": half_size(sample.mask).astype(np.float32) / 255,
         }

@@ -75,8 +75,8 @@ def finish_batch(batch: dict[str, Tensor], size: int, mean: float, std: float) -
         size, mean, std: of the network's input.
 
     Returns:
-        `image` (B, 3, S, S) channels last, `mesh`, `heatmaps` (B, 21, S/2, S/2) and `silhouette` (B, S/2, S/2), as
-        the samples of `datasets.augmented.AugmentedHands` but for rounding and interpolation.
+        `image` (B, 3, S, S) channels last, `mesh`, `landmarks_px`, `heatmaps` (B, 21, S/2, S/2) and `silhouette`
+        (B, S/2, S/2), as the samples of `datasets.augmented.AugmentedHands` but for rounding and interpolation.
     """
     if "planes" in batch:
         planes = warp_batch(batch["planes"], batch["affine"], batch["window_px"], size)
@@ -89,6 +89,7 @@ def finish_batch(batch: dict[str, Tensor], size: int, mean: float, std: float) -
     return {
         "image": image.mul_(1 / (255 * std)).sub_(mean / std),
         "mesh": batch["mesh"],
+        "landmarks_px": batch["landmarks_px"],
         "heatmaps": landmark_heatmaps(batch["landmarks_px"], size),
         "silhouette": mask / 255,
     }

@@ -3,6 +3,17 @@
 from models.build import build_model
 from models.cmr import CMR, VARIANTS
 from models.encoder import BACKBONES
+from models.photo import PhotoHand, PhotoPredictor
 from models.predictor import HandPredictor
+from models.pretrained import load_pretrained
 
-__all__ = ["BACKBONES", "CMR", "VARIANTS", "HandPredictor", "build_model"]
+__all__ = [
+    "BACKBONES",
+    "CMR",
+    "VARIANTS",
+    "HandPredictor",
+    "PhotoHand",
+    "PhotoPredictor",
+    "build_model",
+    "load_pretrained",
+]

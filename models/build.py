@@ -10,9 +10,13 @@ from torchvision.models import get_model_weights
 
 from models.cmr import CMR, OUT_CHANNELS, VARIANTS
 from models.encoder import BACKBONES, EncoderStage
+from models.mobile import MOBILE, MobileCMR
 from models.weight_file import is_state_dict, read_weight_file
 from utils.errors import InputError
-from utils.template import Template, load_template
+from utils.template import ROOT, Template, load_template
+
+MODELS = (*VARIANTS, MOBILE)
+TRUNK_FILE = ROOT / "weights/hand_trunk.pt"
 
 
 def build_model(
@@ -22,33 +26,45 @@ def build_model(
     att: bool | None = None,
     pretrained: bool | str | Path = False,
     out_channels: Sequence[int] = OUT_CHANNELS,
-) -> CMR:
+) -> CMR | MobileCMR:
     """Build a network.
 
     Args:
-        name: `cmr_g`, `cmr_pg` or `cmr_sg`.
-        backbone: `ResNet18` or `ResNet50`.
+        name: `cmr_g`, `cmr_pg`, `cmr_sg` or `cmr_mobile`.
+        backbone: `ResNet18` or `ResNet50`; `cmr_mobile` has an encoder of its own.
         template: a template, or what `utils.template.load_template` makes one from.
         att: attention on the global feature; None takes the network's own choice (not in `cmr_g`).
         pretrained: True starts every encoder from torchvision's ImageNet weights, cached or downloaded, and warns
-            and goes on from scratch where neither works; a path reads them from a torchvision `.pth` file.
+            and goes on from scratch where neither works (`cmr_mobile`: its trunk, from `weights/hand_trunk.pt`); a path
+            reads them from a torchvision `.pth` file.
         out_channels: widths of the mesh decoder, finest level first.
 
     Raises:
         InputError: an unknown name, or a weight file that cannot be used.
     """
-    if name not in VARIANTS:
-        raise InputError(f"--model {name}: expected one of {', '.join(VARIANTS)}")
-    if backbone not in BACKBONES:
-        raise InputError(f"--backbone {backbone}: expected one of {', '.join(BACKBONES)}")
+    if name not in MODELS:
+        raise InputError(f"--model {name}: expected one of {', '.join(MODELS)}")
     if not isinstance(template, Template):
         template = load_template(template)
+    if name == MOBILE:
+        return _mobile(template, out_channels, pretrained)
+    if backbone not in BACKBONES:
+        raise InputError(f"--backbone {backbone}: expected one of {', '.join(BACKBONES)}")
     model = CMR(name, backbone, template, att, out_channels)
     weights = _imagenet_weights(backbone, pretrained)
     if weights is not None:
         for module in model.children():
             if isinstance(module, EncoderStage):
                 module.load_imagenet(weights)
+    return model
+
+
+def _mobile(template: Template, out_channels: Sequence[int], pretrained: bool | str | Path) -> MobileCMR:
+    if not isinstance(pretrained, bool):
+        raise InputError(f"--imagenet {pretrained}: {MOBILE} starts from {TRUNK_FILE.name}; use auto or none")
+    model = MobileCMR(template, out_channels)
+    if pretrained:
+        model.trunk.load_state_dict(read_weight_file(TRUNK_FILE))
     return model
 
 

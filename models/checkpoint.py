@@ -9,6 +9,7 @@ from torch import Tensor
 
 from models.build import build_model
 from models.cmr import CMR, VARIANTS
+from models.mobile import MOBILE, MOBILE_BACKBONE, MobileCMR
 from models.weight_file import is_state_dict, read_weight_file
 from utils.errors import InputError
 from utils.template import Template
@@ -65,6 +66,9 @@ def read_checkpoint(path: str | Path) -> Checkpoint:
 
 
 def _architecture(path: Path, weights: Mapping[str, Tensor]) -> tuple[str, str, bool, tuple[int, ...]]:
+    mobile = [f"mesh.blocks.{level}.conv1.layer.weight" for level in (3, 2, 1, 0)]
+    if {"trunk.stem.weight", "lift.weight", *mobile} <= weights.keys():
+        return MOBILE, MOBILE_BACKBONE, False, tuple(weights[key].shape[0] for key in mobile)
     for name, variant in VARIANTS.items():
         stages = variant.stages
         expected = {f"{stage.encoder}.layer1.0.conv1.weight" for stage in stages}
@@ -74,10 +78,10 @@ def _architecture(path: Path, weights: Mapping[str, Tensor]) -> tuple[str, str, 
             widths = tuple(weights[f"de_layers.{level}.conv1.layer.weight"].shape[0] for level in DECODER_LEVELS)
             backbone = "ResNet50" if f"{stages[0].encoder}.layer1.0.conv3.weight" in weights else "ResNet18"
             return name, backbone, "attention.gamma" in weights, widths
-    raise InputError(f"{path}: its weights are of none of the networks {', '.join(VARIANTS)}")
+    raise InputError(f"{path}: its weights are of none of the networks {', '.join((*VARIANTS, MOBILE))}")
 
 
-def model_from_checkpoint(checkpoint: Checkpoint, template: Template) -> CMR:
+def model_from_checkpoint(checkpoint: Checkpoint, template: Template) -> CMR | MobileCMR:
     """Build the network of a checkpoint and load its weights, all of them.
 
     Raises:

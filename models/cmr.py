@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from models.attention import FeatureAttention
 from models.encoder import BACKBONES, GLOBAL_CHANNELS, STEM_CHANNELS, EncoderStage
 from models.heatmap_decoder import HeatmapDecoder, heatmap_head
-from models.spiral import SparseSum, SpiralBlock, SpiralConv
+from models.spiral import decode_levels, mesh_levels
 from models.subpose import TIP_PAIRS, WHOLE_FINGERS, SubPoseAggregation
 from utils.joints import NUM_JOINTS
 from utils.template import Template
@@ -136,15 +136,10 @@ class CMR(nn.Module):
 
         use_attention = self.variant.attention if attention is None else attention
         self.attention = FeatureAttention(GLOBAL_CHANNELS) if use_attention else nn.Identity()
-        widths = list(reversed(out_channels))  # coarse to fine, as the decoder runs
-        spirals = list(reversed(template.spirals))
-        self.coarsest = (template.num_vertices[-1], widths[0])
-        inputs = [widths[0]] + [width + 3 for width in widths[:-1]]
-        self.de_layers = nn.ModuleList([nn.Linear(GLOBAL_CHANNELS, self.coarsest[0] * widths[0])])
-        ups = list(reversed(template.up))
-        self.de_layers.extend(SpiralBlock(*sizes) for sizes in zip(inputs, widths, spirals, ups, strict=True))
-        self.heads = nn.ModuleList(SpiralConv(width, 3, level) for width, level in zip(widths, spirals, strict=True))
-        self.upsample = nn.ModuleList(SparseSum(up) for up in ups)
+        blocks, self.heads, self.upsample = mesh_levels(template, out_channels)
+        self.coarsest = (template.num_vertices[-1], out_channels[-1])
+        project = nn.Linear(GLOBAL_CHANNELS, self.coarsest[0] * self.coarsest[1])
+        self.de_layers = nn.ModuleList([project, *blocks])
 
     def forward(self, images: Tensor, as_logits: bool = False) -> Output:
         """Predict from normalised RGB crops.
@@ -184,12 +179,4 @@ class CMR(nn.Module):
         """Global feature (B, 1000) to the meshes of all levels, finest first: list of (B, V_l, 3)."""
         project, *blocks = self.de_layers
         x = project(self.attention(pooled)).view(-1, *self.coarsest).transpose(0, 1)  # (V_4, B, 512)
-        predictions: list[Tensor] = []
-        for upsample, block, head in zip(self.upsample, blocks, self.heads, strict=True):
-            x = block(x)
-            prediction = head(x)
-            if predictions:
-                prediction = (prediction + upsample(predictions[0])) / 2
-            predictions.insert(0, prediction)
-            x = torch.cat([x, prediction.to(x.dtype)], dim=-1)
-        return [prediction.transpose(0, 1) for prediction in predictions]
+        return decode_levels(x, blocks, self.heads, self.upsample)

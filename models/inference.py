@@ -5,36 +5,53 @@ import copy
 import torch
 from torch import Tensor
 
-from models.cmr import CMR
+from models.cmr import CMR, Output
 from models.folding import fold_batch_norm
+from models.mobile import MobileCMR
 from models.subpose import SubPoseAggregation
 
 COMPILERS = ("none", "default", "cudagraphs")
 PRECISIONS = {"float32": torch.float32, "bf16": torch.bfloat16}
 
 
-class InferenceCMR(CMR):
-    """A copy of a network with batch normalisation and sub-poses folded into the convolutions.
+class _Rearranged:
+    """A copy of a network with batch normalisation folded into the convolutions.
 
-    Not for training and not for checkpoints: its parameters are no longer those of the released files.
+    Not for training and not for checkpoints: its parameters are no longer those of the files.
 
     Args:
         model: stays as it is.
         precision: a key of `PRECISIONS`, of the network; outputs are float32.
     """
 
-    def __init__(self, model: CMR, precision: str = "float32") -> None:
+    def __init__(self, model: torch.nn.Module, precision: str = "float32") -> None:
         torch.nn.Module.__init__(self)
         self.__dict__.update(copy.deepcopy(model).eval().__dict__)
         self.requires_grad_(False)
         fold_batch_norm(self)
-        self._fold_sub_poses()
+        self._fold()
         self.dtype = PRECISIONS[precision]
         self.to(memory_format=torch.channels_last)
         for parameter in self.parameters():  # not the buffers: the mesh's constants stay exact
             parameter.data = parameter.data.to(self.dtype)
 
-    def _fold_sub_poses(self) -> None:
+    def _fold(self) -> None:
+        """Whatever else can be folded."""
+
+    def forward(self, images: Tensor, as_logits: bool = False) -> Output:
+        """As the network's; images may have any floating type and memory format."""
+        images = images.to(self.dtype, memory_format=torch.channels_last)
+        output = super().forward(images, as_logits)
+        return {
+            name: [level.float() for level in value] if isinstance(value, list) else value.float()
+            for name, value in output.items()
+        }
+
+
+class InferenceCMR(_Rearranged, CMR):
+    """A network of the paper, its sub-poses folded into the convolution that reads them. See `_Rearranged`."""
+
+    def _fold(self) -> None:
         """A convolution of sums of heat maps is a convolution of the heat maps with summed weights."""
         convolution = self.get_submodule(self.variant.stages[-1].encoder).reduce[0].conv
         membership = self.sub_pose.membership  # (groups, joints)
@@ -46,14 +63,15 @@ class InferenceCMR(CMR):
         convolution.in_channels -= groups
         self.sub_pose = SubPoseAggregation(())
 
-    def forward(self, images: Tensor, as_logits: bool = False) -> dict[str, Tensor | list[Tensor]]:
-        """As `CMR.forward`; images may have any floating type and memory format."""
-        images = images.to(self.dtype, memory_format=torch.channels_last)
-        output = super().forward(images, as_logits)
-        return {
-            name: [level.float() for level in value] if isinstance(value, list) else value.float()
-            for name, value in output.items()
-        }
+
+class InferenceMobileCMR(_Rearranged, MobileCMR):
+    """The mobile network. See `_Rearranged`."""
+
+
+def for_inference(model: CMR | MobileCMR, precision: str = "float32") -> InferenceCMR | InferenceMobileCMR:
+    """The same network, rearranged."""
+    rearranged = InferenceMobileCMR if isinstance(model, MobileCMR) else InferenceCMR
+    return rearranged(model, precision)
 
 
 def compile_network(model: torch.nn.Module, how: str) -> torch.nn.Module:

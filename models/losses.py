@@ -10,6 +10,8 @@ HEATMAP_WEIGHT = 10.0
 SILHOUETTE_WEIGHT = 0.5
 NORMAL_WEIGHT = 0.1
 EDGE_WEIGHT = 1.0
+LANDMARK_UNIT_PX = 100.0  # about a hand in the images
+LANDMARK_WEIGHT, JOINT_WEIGHT = 1.0, 1.0  # of networks that also say where the landmarks are
 
 # Output of the network -> name of its loss term.
 HEATMAP_TERMS = {"uv_pred": "uv_loss", "uv_prior": "uv_prior_loss", "uv_prior2": "uv_prior_loss2"}
@@ -46,6 +48,8 @@ def cmr_loss(
     heatmaps: Tensor,
     silhouette: Tensor,
     faces: Tensor,
+    landmarks_px: Tensor,
+    joint_regressor: Tensor,
 ) -> dict[str, Tensor]:
     """All loss terms of a batch, in float32 whatever the precision of the network.
 
@@ -56,6 +60,8 @@ def cmr_loss(
         heatmaps: (B, 21, H, W) in [0, 1].
         silhouette: (B, H, W) in [0, 1].
         faces: (F, 3) of the finest level.
+        landmarks_px: (B, 21, 2) in the images.
+        joint_regressor: (21, V).
 
     Returns:
         dict of scalars, each as it enters the sum; `l1_loss` is the finest level's, `loss` the sum with all levels.
@@ -65,10 +71,20 @@ def cmr_loss(
     terms = {"l1_loss": levels[0]}
     for name, term in HEATMAP_TERMS.items():
         if name in output:
-            terms[term] = HEATMAP_WEIGHT * F.binary_cross_entropy_with_logits(output[name].float(), heatmaps)
+            target = heatmaps
+            if target.shape[-2:] != output[name].shape[-2:]:
+                target = F.adaptive_max_pool2d(target, output[name].shape[-2:])
+            terms[term] = HEATMAP_WEIGHT * F.binary_cross_entropy_with_logits(output[name].float(), target)
     for name, term in SILHOUETTE_TERMS.items():
         if name in output:
-            terms[term] = SILHOUETTE_WEIGHT * F.binary_cross_entropy_with_logits(output[name].float(), silhouette)
+            target = silhouette
+            if target.shape[-2:] != output[name].shape[-2:]:
+                target = F.adaptive_avg_pool2d(target, output[name].shape[-2:])
+            terms[term] = SILHOUETTE_WEIGHT * F.binary_cross_entropy_with_logits(output[name].float(), target)
+    if "landmarks" in output:
+        off_px = (output["landmarks"].float() - landmarks_px).abs().mean()
+        terms["landmark_loss"] = LANDMARK_WEIGHT * off_px / LANDMARK_UNIT_PX
+        terms["joint_loss"] = JOINT_WEIGHT * (joint_regressor @ (meshes[0] - mesh_targets[0])).abs().mean()
     terms["normal_loss"] = NORMAL_WEIGHT * normal_loss(meshes[0], mesh_targets[0], faces)
     terms["edge_loss"] = EDGE_WEIGHT * edge_length_loss(meshes[0], mesh_targets[0], faces)
     terms["loss"] = sum(terms.values()) + sum(levels[1:])

@@ -7,11 +7,14 @@ import torch
 from torch import Tensor
 
 from models.cmr import CMR
-from models.inference import InferenceCMR, compile_network
+from models.inference import compile_network, for_inference
+from models.mobile import MobileCMR
 from models.outline import silhouette_extents
 from models.registration import register
 from utils.geometry import INPUT_MEAN, INPUT_SIZE_PX, INPUT_STD, MESH_SCALE_M, fit_square, to_network_input
 from utils.template import Template
+
+USUAL_DISTANCE_M = 0.77  # geometric middle of the depths that the registration looks through
 
 
 @dataclass(frozen=True)
@@ -51,7 +54,7 @@ class HandPredictor:
 
     def __init__(
         self,
-        model: CMR,
+        model: CMR | MobileCMR,
         template: Template,
         size: int = INPUT_SIZE_PX,
         mean: float = INPUT_MEAN,
@@ -59,7 +62,8 @@ class HandPredictor:
         precision: str = "float32",
         compiled: str = "none",
     ) -> None:
-        self.model = compile_network(InferenceCMR(model, precision), compiled)
+        self.model = compile_network(for_inference(model, precision), compiled)
+        self.mobile = isinstance(model, MobileCMR)
         self.template = template
         self.size, self.mean, self.std = size, mean, std
         self.device = next(model.parameters()).device
@@ -84,12 +88,14 @@ class HandPredictor:
         return fit_square(image, K, self.size)
 
     @torch.inference_mode()
-    def predict(self, images: Tensor, K: Tensor) -> Hands:
+    def predict(self, images: Tensor, K: Tensor, any_distance: bool = False) -> Hands:
         """Predict a batch.
 
         Args:
             images: (B, 3, S, S) normalised.
             K: (B, 3, 3) intrinsics of these crops.
+            any_distance: look for the depth from about 0.4 to 2.6 times the one at which a hand has the size it has
+                in the image, instead of from 0.3 to 2 m.
         """
         images = images.to(self.device, non_blocking=True)
         K = K.to(self.device, torch.float64, non_blocking=True)
@@ -97,19 +103,30 @@ class HandPredictor:
         vertices = output["mesh_pred"][0].double() * MESH_SCALE_M
         joints = self.regressor @ vertices
         landmarks, confidence = heatmap_peaks(output["uv_pred"], self.size)
+        landmarks = output.get("landmarks", landmarks)
         extents = silhouette_extents(output["mask_pred"], self.size)
-        registration = register(vertices, joints, landmarks, confidence, K, self.size, extents)
-        offset = registration.translation_m[:, None]
+        unit = _usual_distance(joints, landmarks.double(), K) if any_distance else torch.ones_like(K[:, 0, 0])
+        scale = unit[:, None, None]  # a hand twice as large looks the same at twice the distance
+        registration = register(vertices * scale, joints * scale, landmarks, confidence, K, self.size, extents)
+        translation = registration.translation_m / unit[:, None]
+        offset = translation[:, None]
         return Hands(
             vertices_m=(vertices + offset).cpu().numpy(),
             joints_m=(joints + offset).cpu().numpy(),
             landmarks_px=landmarks.cpu().numpy(),
             confidence=confidence.cpu().numpy(),
             silhouette=output["mask_pred"].cpu().numpy(),
-            translation_m=registration.translation_m.cpu().numpy(),
+            translation_m=translation.cpu().numpy(),
             residual_px=registration.residual_px.cpu().numpy(),
             success=registration.success.cpu().numpy(),
         )
+
+
+def _usual_distance(joints: Tensor, landmarks_px: Tensor, K: Tensor) -> Tensor:
+    """How much larger hands (B, 21, 3) had to be to be at `USUAL_DISTANCE_M`: (B,)."""
+    spread_m = joints[..., :2].std(dim=1).norm(dim=-1).clamp(min=1e-3)
+    spread_px = landmarks_px.std(dim=1).norm(dim=-1).clamp(min=1)
+    return USUAL_DISTANCE_M * spread_px / (K[:, 0, 0] * spread_m)
 
 
 def heatmap_peaks(heatmaps: Tensor, image_size: int) -> tuple[Tensor, Tensor]:

@@ -9,11 +9,15 @@ the features.
 Tensors are (V, B, C), vertices first: a sparse sum then runs over whole rows of the batch.
 """
 
+from collections.abc import Sequence
+
 import numpy as np
 import torch
 import torch.nn.functional as F
 from scipy import sparse
 from torch import Tensor, nn
+
+from utils.template import Template
 
 
 class SparseSum(nn.Module):
@@ -54,6 +58,23 @@ class _SparseSum(torch.autograd.Function):
         return summed, *(None,) * 6
 
 
+class _ManyProducts(torch.autograd.Function):
+    """x (N, in) times each of the matrices (S, in, out): (S, N, out). The gradient of x is one product, not S of them
+    to be added up."""
+
+    @staticmethod
+    def forward(ctx, x, parts):  # noqa: ANN001, ANN205
+        products = torch.bmm(x.expand(len(parts), -1, -1), parts)
+        ctx.save_for_backward(x.to(products.dtype), parts.to(products.dtype))  # as autocast had them
+        return products
+
+    @staticmethod
+    def backward(ctx, gradient):  # noqa: ANN001, ANN205
+        x, parts = ctx.saved_tensors
+        of_x = gradient.transpose(0, 1).flatten(1) @ parts.mT.flatten(0, 1) if ctx.needs_input_grad[0] else None
+        return of_x, torch.bmm(x.mT.expand(len(parts), -1, -1), gradient)
+
+
 class SpiralConv(nn.Module):
     """Linear layer over the spiral neighbours of each vertex, optionally after an up-sampling.
 
@@ -82,7 +103,7 @@ class SpiralConv(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """x: (V_coarse, B, in_channels) -> (V, B, out_channels) float32."""
         parts = self.layer.weight.unflatten(1, (self.length, -1)).permute(1, 2, 0)  # (S, in, out)
-        products = torch.bmm(x.flatten(0, 1).expand(self.length, -1, -1), parts)  # (S, V_coarse * B, out)
+        products = _ManyProducts.apply(x.flatten(0, 1), parts)  # (S, V_coarse * B, out)
         return self.gather(products.unflatten(1, x.shape[:2]).flatten(0, 1)) + self.layer.bias
 
 
@@ -107,3 +128,45 @@ class SpiralBlock(nn.Module):
         """x: (V_coarse, B, in_channels) -> (V, B, out_channels)."""
         reach = torch.cat([self.conv(x), self.conv_2d3(x), self.conv_d3(x)], dim=-1)
         return torch.relu(self.conv1(x) + reach).to(x.dtype)
+
+
+class MeshLevels(nn.Module):
+    """From features of the coarsest vertices to meshes of all finer levels (paper section 3.3).
+
+    Args:
+        template: mesh hierarchy with spirals and up-sampling matrices.
+        out_channels: widths, finest level first; the input has the last one.
+    """
+
+    def __init__(self, template: Template, out_channels: Sequence[int]) -> None:
+        super().__init__()
+        self.blocks, self.heads, self.upsample = mesh_levels(template, out_channels)
+
+    def forward(self, x: Tensor) -> list[Tensor]:
+        """x: (V_4, B, C) -> list of (B, V_l, 3), finest first."""
+        return decode_levels(x, self.blocks, self.heads, self.upsample)
+
+
+def mesh_levels(template: Template, out_channels: Sequence[int]) -> tuple[nn.ModuleList, nn.ModuleList, nn.ModuleList]:
+    """Blocks, heads and up-samplings of a mesh decoder, coarse to fine, as it runs; widths finest level first."""
+    widths = list(reversed(out_channels))
+    inputs = [widths[0]] + [width + 3 for width in widths[:-1]]
+    spirals, ups = list(reversed(template.spirals)), list(reversed(template.up))
+    blocks = nn.ModuleList(SpiralBlock(*sizes) for sizes in zip(inputs, widths, spirals, ups, strict=True))
+    heads = nn.ModuleList(SpiralConv(width, 3, level) for width, level in zip(widths, spirals, strict=True))
+    return blocks, heads, nn.ModuleList(SparseSum(up) for up in ups)
+
+
+def decode_levels(
+    x: Tensor, blocks: Sequence[nn.Module], heads: Sequence[nn.Module], upsample: Sequence[nn.Module]
+) -> list[Tensor]:
+    """Features (V_4, B, C) to the meshes of all levels, finest first: list of (B, V_l, 3)."""
+    predictions: list[Tensor] = []
+    for up, block, head in zip(upsample, blocks, heads, strict=True):
+        x = block(x)
+        prediction = head(x)
+        if predictions:
+            prediction = (prediction + up(predictions[0])) / 2
+        predictions.insert(0, prediction)
+        x = torch.cat([x, prediction.to(x.dtype)], dim=-1)
+    return [prediction.transpose(0, 1) for prediction in predictions]

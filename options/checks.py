@@ -22,11 +22,16 @@ RANGES: dict[str, tuple[float, float]] = {
     "lr": (0, 1e30),
     "lr_decay": (0, 1e30),
     "decay_step": (1, math.inf),
+    "trunk_lr": (0, 1e3),
+    "trunk_samples": (0, 10_000_000),
+    "trunk_steps": (0, math.inf),
     "weight_decay": (0, 1e30),
     "save_steps": (1, math.inf),
     "log_steps": (1, math.inf),
     "pos_aug": (0, 100),
     "rot_aug": (0, 180),
+    "fov": (1, 170),
+    "hand_length_cm": (0, 100),
     "img_mean": (-1e3, 1e3),
     "img_std": (1e-3, 1e3),
     "n_threads": (0, 4096),
@@ -34,6 +39,7 @@ RANGES: dict[str, tuple[float, float]] = {
     "seed": (0, 2**31 - 1),
     "device_idx": (0, 4096),
 }
+SMALLEST_HAND_PX, LARGEST_HAND_PX = 24, 200  # of 224
 LEAST_PER_LEVEL = {"out_channels": 4, "seq_length": 3, "dilation": 1}
 
 
@@ -57,6 +63,13 @@ def check_values(options: Options, source: str = "") -> None:
         values = getattr(options, name)
         if values is not None and (len(values) != NUM_LEVELS - 1 or min(values) < least):
             raise InputError(f"{source}--{name}: expected {NUM_LEVELS - 1} numbers of at least {least}, finest first")
+    if options.hand_px is not None:
+        low, high = options.hand_px
+        if not SMALLEST_HAND_PX <= low <= high <= LARGEST_HAND_PX:
+            raise InputError(
+                f"{source}--hand_px {low:g} {high:g}: expected a smaller and a larger size from {SMALLEST_HAND_PX} to "
+                f"{LARGEST_HAND_PX}"
+            )
     if any(width % 4 for width in options.out_channels or ()):
         raise InputError(f"{source}--out_channels: expected multiples of 4; a width is split into a half and quarters")
     if Path(options.exp_name).name != options.exp_name or options.exp_name in ("", ".", ".."):

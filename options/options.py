@@ -8,9 +8,15 @@ from pathlib import Path
 from typing import Any, get_args
 
 from datasets.augmented import DEVICE, HOST, REFERENCE
-from models import BACKBONES, VARIANTS
+from models import BACKBONES
+from models.build import MODELS
 from models.cmr import OUT_CHANNELS
 from models.inference import COMPILERS, PRECISIONS
+from models.mobile import MOBILE_BACKBONE
+from models.photo import DETECT
+from models.pretrained import SHIPPED_WEIGHTS
+from synthesis.camera import HAND_PX
+from utils.camera import DEFAULT_FOV_DEGREES
 from utils.files import cache_folder
 from utils.geometry import INPUT_MEAN, INPUT_SIZE_PX, INPUT_STD
 from utils.template import OPEN_HAND, ROOT, SPIRAL_LENGTH
@@ -18,8 +24,9 @@ from utils.template import OPEN_HAND, ROOT, SPIRAL_LENGTH
 PHASES = ("train", "eval", "demo", "score", "synth")
 DEVICES = ("auto", "cpu", "cuda")
 DATASETS = ("FreiHAND",)
-HANDS = ("right", "left")
+HANDS = ("auto", "right", "left")
 PROCEDURAL = "procedural"
+DEFAULT_EXPERIMENT = "cmr"
 GENERATOR_FOLDERS = {"skins", "hdri", "backgrounds"}
 
 
@@ -28,7 +35,7 @@ def option(
     group: str,
     text: str,
     choices: tuple[str, ...] | None = None,
-    nargs: str | None = None,
+    nargs: str | int | None = None,
     **marks: Any,
 ) -> Any:
     """A dataclass field that the parser turns into `--name`."""
@@ -46,7 +53,7 @@ class Options:
     """All options of a run. `None` means: not decided yet, or by the phase, as the help says."""
 
     phase: str = option("train", "run", "what to do", PHASES)
-    exp_name: str = option("cmr", "run", "name of the run; its files go to OUT_DIR/DATASET/EXP_NAME")
+    exp_name: str = option(DEFAULT_EXPERIMENT, "run", "name of the run; its files go to OUT_DIR/DATASET/EXP_NAME")
     out_dir: str | None = option(
         None,
         "run",
@@ -76,6 +83,24 @@ class Options:
         "cache where that cannot be written; none: decode each time",
     )
     image_dir: str | None = option(None, "data", "demo: folder of images with their intrinsics (default images)")
+    detect: str | None = option(
+        None,
+        "data",
+        "demo: find hands always; never, the image is a crop of one hand; auto, the latter where none is found "
+        "(default: auto for cmr_mobile, never for the networks of the paper)",
+        DETECT,
+    )
+    fov: float = option(
+        DEFAULT_FOV_DEGREES,
+        "data",
+        "demo: field of view across an image's longer side in degrees, where neither NAME_K.npy, NAME_K.json nor EXIF "
+        "data says more",
+    )
+    hand_length_cm: float = option(
+        0.0,
+        "data",
+        "demo: length of the hands, wrist to the middle finger's tip, which sets the scale; 0: not known",
+    )
     size: int | None = recorded(INPUT_SIZE_PX, "data", "side of the network's input in pixels, a multiple of 32")
     img_mean: float | None = recorded(INPUT_MEAN, "data", "input is (rgb / 255 - IMG_MEAN) / IMG_STD")
     img_std: float | None = recorded(INPUT_STD, "data", "see --img_mean")
@@ -94,10 +119,21 @@ class Options:
         PROCEDURAL, "synthetic", "likewise: folder of .hdr environment maps, for light and background"
     )
     backgrounds: str | None = recorded(PROCEDURAL, "synthetic", "likewise: folder of background pictures")
-    hand: str | None = recorded("right", "synthetic", "likewise: which hand to show; left ones are mirrored", HANDS)
+    hand: str | None = recorded(
+        "auto",
+        "synthetic",
+        "likewise: which hand to show, left ones mirrored, auto: right; demo: which hands are in the images, auto: as "
+        "detector says",
+        HANDS,
+    )
+    hand_px: tuple[float, ...] | None = recorded(
+        HAND_PX, "synthetic", "likewise: smallest and largest longer side of the hand's box, pixels of 224", nargs=2
+    )
 
-    model: str | None = recorded("cmr_g", "model", "network", tuple(VARIANTS))
-    backbone: str | None = recorded("ResNet18", "model", "encoder", tuple(BACKBONES))
+    model: str | None = recorded("cmr_g", "model", "network", MODELS)
+    backbone: str | None = recorded(
+        "ResNet18", "model", "encoder; cmr_mobile has its own", (*BACKBONES, MOBILE_BACKBONE)
+    )
     att: bool | None = recorded(None, "model", "attention on the global feature")
     template: str | None = recorded(
         OPEN_HAND, "model", "folder, mesh (.ply, .obj) or MANO_RIGHT.pkl that defines the hand's surface"
@@ -122,8 +158,24 @@ class Options:
     epochs: int | None = recorded(38, "training", "passes over the training images")
     max_steps: int = option(0, "training", "stop after this many optimiser steps in all; 0: no limit")
     lr: float | None = recorded(1e-4, "training", "learning rate of Adam")
+    schedule: str | None = recorded(
+        "step",
+        "training",
+        "learning rate: step, LR_DECAY every DECAY_STEP epochs; cosine, down to zero at the last step",
+        ("step", "cosine"),
+    )
     lr_decay: float | None = recorded(0.1, "training", "factor of the learning rate every DECAY_STEP epochs")
     decay_step: int | None = recorded(30, "training", "epochs between two decays")
+    trunk_samples: int | None = recorded(
+        0,
+        "training",
+        "cmr_mobile: train on what the trunk makes of so many augmented samples, computed once to DATA_DIR/features; "
+        "the trunk stays as it is. 0: on images",
+    )
+    trunk_lr: float | None = recorded(
+        0.1, "training", "cmr_mobile: learning rate of the trunk as a share of LR, after TRUNK_STEPS"
+    )
+    trunk_steps: int | None = recorded(0, "training", "cmr_mobile: steps in which the trunk stays as it is")
     weight_decay: float | None = recorded(0.0, "training", "L2 penalty of Adam")
     precision: str | None = recorded(
         "float32", "training", "arithmetic of the network in training; losses are float32", tuple(PRECISIONS)
@@ -155,6 +207,9 @@ class Options:
     )
     rot_aug: int | None = recorded(90, "augmentation", "largest rotation in degrees")
     color_aug: bool | None = recorded(True, "augmentation", "jitter brightness, contrast, saturation and hue")
+    upright_aug: bool | None = recorded(
+        False, "augmentation", "turn hands upright and crop 1.6 times their box, as cmr_mobile expects them"
+    )
     flip_aug: bool | None = recorded(False, "augmentation", "mirror half of the samples, which then show left hands")
 
     @property
@@ -195,8 +250,16 @@ class Options:
         return self.run_dir / "checkpoints" / "checkpoint_last.pt"
 
     @property
+    def uses_shipped_weights(self) -> bool:
+        """The demo takes the weights of this repository where nobody names any or has trained any."""
+        unnamed = self.phase == "demo" and self.resume is None and self.exp_name == DEFAULT_EXPERIMENT
+        return unnamed and not self.last_checkpoint.is_file()
+
+    @property
     def checkpoint(self) -> Path | None:
         """The checkpoint that `resume` names; for eval and demo the run's own where it names none."""
+        if self.uses_shipped_weights:
+            return SHIPPED_WEIGHTS
         if self.resume is None:
             return self.last_checkpoint if self.phase in ("eval", "demo") else None
         return self.last_checkpoint if self.resume == "last" else Path(self.resume)

@@ -78,6 +78,9 @@ def _check_combination(options: Options, given: set[str]) -> None:
             raise InputError(f"--{name} belongs to --phase score; --phase {options.phase} does not use it")
     if options.phase != "demo" and "image_dir" in given:
         raise InputError(f"--image_dir belongs to --phase demo; --phase {options.phase} reads --data_dir")
+    for name in sorted({"detect", "fov", "hand_length_cm"} & given):
+        if options.phase != "demo":
+            raise InputError(f"--{name} belongs to --phase demo; --phase {options.phase} does not use it")
     for name in sorted({"train_samples", "eval_samples"} & given):
         if options.phase != "synth":
             raise InputError(f"--{name} belongs to --phase synth; --phase {options.phase} does not use it")
@@ -89,8 +92,8 @@ def _check_combination(options: Options, given: set[str]) -> None:
     if options.stream and "data_dir" in given:
         raise InputError("--stream generates the samples and --data_dir reads them: leave one of them out")
     generates = options.phase == "synth" or (options.phase == "train" and (options.stream or options.resume))
-    for name in sorted({"skins", "hdri", "backgrounds", "hand"} & given):
-        if not generates:
+    for name in sorted({"skins", "hdri", "backgrounds", "hand", "hand_px"} & given):
+        if not generates and not (name == "hand" and options.phase == "demo"):
             raise InputError(f"--{name} belongs to --phase synth, and to --phase train with --stream")
     if options.phase == "train" and options.resume is not None and "imagenet" in given:
         raise InputError("--imagenet starts new weights and --resume continues old ones: leave one of them out")

@@ -10,6 +10,9 @@ import torch
 
 from models import CMR, HandPredictor, build_model
 from models.checkpoint import Checkpoint, model_from_checkpoint, read_checkpoint
+from models.mobile import MOBILE, MOBILE_BACKBONE
+from models.photo import PhotoPredictor
+from models.pretrained import calibration_of
 from options import Options
 from options.checks import check_values
 from options.options import GENERATOR_FOLDERS, RECORDED
@@ -64,6 +67,11 @@ def make_predictor(setup: Setup) -> HandPredictor:
     return HandPredictor(setup.model, setup.template, *image, options.inference_precision, options.compile)
 
 
+def make_photo_predictor(setup: Setup) -> PhotoPredictor:
+    """The network of a setup, ready for pictures."""
+    return PhotoPredictor(make_predictor(setup), calibration_of(setup.checkpoint.training))
+
+
 def load_predictor(checkpoint: str | Path, template: str | Path | None = None, device: str = "auto") -> HandPredictor:
     """A predictor from a checkpoint file, released or own.
 
@@ -110,6 +118,8 @@ def with_recorded_options(options: Options, checkpoint: Checkpoint | None) -> Op
             out_channels=checkpoint.out_channels,
         )
         fixed = ["model", "backbone", "att", "out_channels"]
+        if options.phase == "demo":
+            known["hand"] = RECORDED["hand"]
         if options.phase == "train" and "step" in checkpoint.training:
             # they decide which samples are done already, and what is in those to come
             fixed += ["seed", "batch_size", "stream", "hand", *sorted(GENERATOR_FOLDERS)]
@@ -125,6 +135,10 @@ def with_recorded_options(options: Options, checkpoint: Checkpoint | None) -> Op
         if getattr(options, name) is None
     }
     options = replace(options, **filled)
+    if options.model == MOBILE:
+        options = replace(options, backbone=MOBILE_BACKBONE)
+    if options.phase == "demo" and options.detect is None:
+        options = replace(options, detect="auto" if options.model == MOBILE else "never")
     check_values(options, f"{checkpoint.path}: " if checkpoint is not None else "")
     return options
 

@@ -99,8 +99,11 @@ def synthesize(options: Options) -> None:
 
 def _recipe(options: Options) -> dict:
     """What decides every byte of the folder."""
-    names = ("seed", "train_samples", "eval_samples", "skins", "hdri", "backgrounds", "hand")
-    recipe = {name: getattr(options, name) for name in names}
+    names = ("seed", "train_samples", "eval_samples", "skins", "hdri", "backgrounds")
+    recipe = {name: getattr(options, name) for name in names} | {
+        "hand_px": list(options.hand_px),
+        "hand": "left" if options.hand == "left" else "right",
+    }
     for name in GENERATOR_FOLDERS:
         folder = Path(recipe[name])
         if recipe[name] != PROCEDURAL and folder.is_dir():

@@ -20,9 +20,11 @@ from tqdm import tqdm
 from tqdm.contrib.logging import logging_redirect_tqdm
 
 from datasets.device import finish_batch
+from datasets.features import FeatureSamples, finish_features
 from datasets.sampler import EpochBatches
 from models.inference import compile_network
 from models.losses import cmr_loss
+from models.mobile import MobileCMR
 from options import Options
 from options.options import RECORDED
 from runner.ranks import Ranks, joined_ranks
@@ -34,6 +36,7 @@ from utils.files import atomic_write, remove_leftovers, write_json
 from utils.template import Template
 
 BAR_SECONDS = 0.5
+WARM_UP_STEPS = 100  # of the cosine schedule
 
 
 class Trainer:
@@ -51,11 +54,19 @@ class Trainer:
         if ranks.count > 1:
             self.network = DistributedDataParallel(self.network, broadcast_buffers=False)
         self.dataset = training_data(options, setup.template.num_vertices[0], self.device.type == "cuda")
+        if options.trunk_samples:
+            trunk = self.model.trunk.eval()
+            folder = options.data_root / "features"
+            self.dataset = FeatureSamples(folder, self.dataset, options.trunk_samples, trunk, options.workers)
         self.faces = torch.from_numpy(setup.template.faces[0]).to(self.device)
         self.coarse_vertices = [torch.from_numpy(index).to(self.device) for index in coarse_selections(setup.template)]
-        self.optimizer = torch.optim.Adam(
-            self.model.parameters(), lr=options.lr, weight_decay=options.weight_decay, fused=True
-        )
+        self.regressor = torch.from_numpy(setup.template.joint_regressor).float().to(self.device)
+        self.trunk = list(self.model.trunk.parameters()) if isinstance(self.model, MobileCMR) else []
+        ids = {id(parameter) for parameter in self.trunk}
+        groups = [{"params": [one for one in self.model.parameters() if id(one) not in ids]}]
+        if self.trunk:
+            groups.append({"params": self.trunk})
+        self.optimizer = torch.optim.Adam(groups, lr=options.lr, weight_decay=options.weight_decay, fused=True)
         self.step = 0
         self.stop_signal: int | None = None
         self.step_ended = time.perf_counter()
@@ -68,13 +79,27 @@ class Trainer:
             len(self.dataset), options.batch_size, options.epochs, options.seed, self.step,
             parts=options.accumulate, rank=ranks.rank, ranks=ranks.count,
         )  # fmt: skip
-        # The rate follows from the options and the epoch alone, so that a resumed run takes a changed one.
-        self.scheduler = torch.optim.lr_scheduler.LambdaLR(
-            self.optimizer, lambda epoch: options.lr_decay ** (epoch // options.decay_step), last_epoch=self.epoch - 1
-        )
+
         self.last_step = self.batches.epochs * self.batches.steps_per_epoch
         if options.max_steps:
             self.last_step = min(self.last_step, options.max_steps)
+        self._set_rates()
+
+    def _set_rates(self) -> None:
+        """Learning rates of the next step. They follow from the options and the step alone, so that a resumed run takes
+        changed ones. A trunk whose rate is zero needs no gradients: most of the arithmetic of a step."""
+        options = self.options
+        if options.schedule == "cosine":
+            rate = options.lr * 0.5 * (1 + math.cos(math.pi * min(self.step / self.last_step, 1)))
+            rate *= min(1, (self.step + 1) / WARM_UP_STEPS)
+        else:
+            rate = options.lr * options.lr_decay ** (self.epoch // options.decay_step)
+        self.optimizer.param_groups[0]["lr"] = rate
+        if self.trunk:
+            trunk_rate = rate * options.trunk_lr if self.step >= options.trunk_steps else 0.0
+            self.optimizer.param_groups[1]["lr"] = trunk_rate
+            for parameter in self.trunk:
+                parameter.requires_grad_(trunk_rate > 0)
 
     @property
     def epoch(self) -> int:
@@ -141,7 +166,10 @@ class Trainer:
         sums = 0.0
         for number, part in enumerate(parts, 1):
             batch = {name: value.to(self.device, non_blocking=True) for name, value in part.items()}
-            batch = finish_batch(batch, options.size, options.img_mean, options.img_std)
+            if "pooled" in batch:
+                batch = finish_features(batch, options.size)
+            else:
+                batch = finish_batch(batch, options.size, options.img_mean, options.img_std)
             with nullcontext() if number == len(parts) or self.ranks.count == 1 else self.network.no_sync():
                 terms, output = self._losses(batch)
                 (terms["loss"] / len(parts)).backward()
@@ -156,8 +184,7 @@ class Trainer:
         self.optimizer.step()
         self.step += 1
         learning_rate = self.optimizer.param_groups[0]["lr"]
-        if self.step % self.batches.steps_per_epoch == 0:
-            self.scheduler.step()
+        self._set_rates()
 
         ended = time.perf_counter()
         rate = options.batch_size / (ended - self.step_ended)  # from step to step, waiting for data included
@@ -172,19 +199,22 @@ class Trainer:
             for name, value in {**values, "lr": learning_rate, "samples_per_s": rate}.items():
                 board.add_scalar(f"train/{name}", value, self.step)
         if self.step % options.save_steps == 0:
-            if board is not None:
+            if board is not None and isinstance(batch["image"], Tensor):
                 overview = training_overview(batch, output, options.img_mean, options.img_std)
                 board.add_image("train/samples", overview, self.step, dataformats="HWC")
             self.save()
 
     def _losses(self, batch: dict[str, Tensor]) -> tuple[dict[str, Tensor], dict]:
-        images = batch["image"].contiguous(memory_format=torch.channels_last)
+        images = batch["image"]
+        if isinstance(images, Tensor):
+            images = images.contiguous(memory_format=torch.channels_last)
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.options.precision == "bf16"):
             output = self.network(images, as_logits=True)
         meshes = [batch["mesh"]]
         if self.options.ms_mesh:
             meshes += [batch["mesh"][:, index] for index in self.coarse_vertices]
-        return cmr_loss(output, meshes, batch["heatmaps"], batch["silhouette"], self.faces), output
+        maps = (batch["heatmaps"], batch["silhouette"])
+        return cmr_loss(output, meshes, *maps, self.faces, batch["landmarks_px"], self.regressor), output
 
     def _divergence_report(self, values: dict[str, float]) -> str:
         bad = ", ".join(f"{name} {value}" for name, value in values.items() if not math.isfinite(value))
@@ -215,7 +245,6 @@ class Trainer:
             "num_samples": len(self.dataset),
             "model_state_dict": self.model.state_dict(),
             "optimizer_state_dict": self.optimizer.state_dict(),
-            "scheduler_state_dict": self.scheduler.state_dict(),
             "rng": {"cpu": torch.get_rng_state(), "cuda": torch.cuda.get_rng_state_all()},
             "options": self.options.as_dict(),
             "template_digest": self.setup.template.digest,
@@ -246,7 +275,7 @@ class Trainer:
             if name in RECORDED and before != now:
                 self.log.warning("--%s was %s and is now %s: from here on another run than it was", name, before, now)
         for group in self.optimizer.param_groups:
-            group.update(lr=self.options.lr, initial_lr=self.options.lr, weight_decay=self.options.weight_decay)
+            group.update(weight_decay=self.options.weight_decay)
 
 
 def coarse_selections(template: Template) -> list[np.ndarray]:

@@ -17,7 +17,9 @@ def training_data(options: Options, num_vertices: int, on_gpu: bool = False) -> 
     pixels = options.augment
     if pixels == "auto":
         pixels = DEVICE if on_gpu else HOST
-    augmentation = AugmentationSettings(options.pos_aug, options.rot_aug, options.color_aug, options.flip_aug)
+    augmentation = AugmentationSettings(
+        options.pos_aug, options.rot_aug, options.color_aug, options.flip_aug, options.upright_aug
+    )
     settings = SampleSettings(options.size, augmentation, options.img_mean, options.img_std, options.seed, pixels)
     if not options.stream:
         unused = [name for name in sorted(GENERATOR_FOLDERS) if getattr(options, name) != PROCEDURAL]
@@ -40,5 +42,6 @@ def generator_settings(options: Options) -> GeneratorSettings:
         skins=folder(options.skins),
         environments=folder(options.hdri),
         backgrounds=folder(options.backgrounds),
+        hand_px=options.hand_px,
         left=options.hand == "left",
     )

@@ -38,7 +38,20 @@ ADULT_LENGTH_M = 0.188  # of the mean hand; people's lengths are sampled
 # a hand turn about the heads of the metacarpals, some 2 cm behind the webs, and about the carpus beside the wrist.
 KNUCKLE_SHIFT = {"index": 0.115, "middle": 0.125, "ring": 0.13, "little": 0.13}  # of the way to the wrist
 THUMB_BASE_SHIFT = 0.28
-# The labels stay: FreiHAND annotates the knuckles near the webs too.
+# The labels stay near the webs, where FreiHAND annotates the knuckles too, and are moved to where it has the rest:
+# millimetres towards the thumb's side, the fingers and the front of the palm, hand at rest.
+LABEL_SHIFT_MM = {
+    "wrist": (0, 2, -4),
+    "thumb_1": (3, -4, 7),
+    "thumb_2": (1, 2, 0),
+    "thumb_3": (-3, -4, 0),
+    "index_1": (2, -2, -4),
+    "middle_1": (2, 4, 0),
+    "middle_2": (0, 1, 0),
+    "middle_3": (0, -3, 0),
+    "ring_1": (-3, 0, 1),
+    "little_1": (-4, -2, 1),
+}
 # Its other joints lie near the back of the fingers, the thumb's under the skin; they move towards the middle.
 FINGER_CENTERING, THUMB_CENTERING = 0.5, 0.8
 SECTION_M = 0.005  # half the length of finger that counts as around a joint
@@ -258,7 +271,10 @@ class HandBuilder:
         rotation, origin = canonical_frame(joint_positions(self.makehuman, self.mean, self.sections))
         marks = joint_positions(self.makehuman, self.mean, self.sections, shifted=0.0)
         scale = ADULT_LENGTH_M / bone_length(joints, vertices[self.tip_vertices])
-        return (marks - origin) @ rotation.T * scale
+        labels = (marks - origin) @ rotation.T * scale
+        for name, shift_mm in LABEL_SHIFT_MM.items():
+            labels[BONE_INDEX[name]] += np.array(shift_mm) / 1000
+        return labels
 
     def build(self) -> OpenHand:
         rest = self.points(self.mean)

@@ -1,5 +1,7 @@
 """The 21 joints of a hand, in the orders in which files hold them."""
 
+import numpy as np
+
 JOINT_NAMES = (
     "wrist",
     *(f"{finger}_{part}" for finger in ("thumb", "index", "middle", "ring", "little") for part in range(1, 5)),
@@ -8,6 +10,14 @@ NUM_JOINTS = len(JOINT_NAMES)
 
 # Bones of the FreiHAND skeleton: (parent, child).
 BONES = tuple((0 if joint % 4 == 1 else joint - 1, joint) for joint in range(1, NUM_JOINTS))
+
+MIDDLE_FINGER = (0, 9, 10, 11, 12)  # from the wrist to the tip
+
+
+def hand_length(joints: np.ndarray) -> float:
+    """From the wrist along the bones to the tip of the middle finger; joints (21, 3) in FreiHAND order."""
+    return float(np.linalg.norm(np.diff(joints[list(MIDDLE_FINGER)], axis=0), axis=1).sum())
+
 
 # MANO rows: wrist, index, middle, little, ring, thumb (three each), tips of index, middle, little, ring, thumb.
 # Entry i is the MANO row of FreiHAND joint i.

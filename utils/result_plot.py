@@ -26,6 +26,7 @@ def plot_result(
     landmarks_px: np.ndarray,
     detected: np.ndarray,
     silhouette: np.ndarray,
+    scene: tuple[np.ndarray, np.ndarray] | None = None,
 ) -> np.ndarray:
     """Draw the five panels side by side.
 
@@ -37,6 +38,7 @@ def plot_result(
         landmarks_px: (21, 2), in pixels of this image.
         detected: (21,) bool, which of them to draw.
         silhouette: (h, w) probabilities.
+        scene: vertices and joints for the panels of camera space, where that is not the camera of the image.
 
     Returns:
         (TITLE_PX + PANEL_PX, about 5 PANEL_PX, 3) RGB uint8.
@@ -50,6 +52,8 @@ def plot_result(
     overlay = photo.copy()
     draw_mesh(overlay, vertices_m, faces, crop_intrinsics(K, *panel), SKIN_COLOR, opacity=0.85)
 
+    if scene is not None:
+        vertices_m, joints_m = scene
     points = np.concatenate([vertices_m, joints_m])
     view, close_up = frame_scene(points, PANEL_PX), frame_close_up(points, PANEL_PX)
     scene_mesh = draw_stage(view)

@@ -1,0 +1,116 @@
+"""What a frozen trunk makes of augmented samples, computed once: heads then train at several times the speed."""
+
+import hashlib
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset, Subset
+from tqdm import tqdm
+
+from datasets.augmented import AugmentedHands
+from datasets.device import finish_batch, landmark_heatmaps
+from models.hand_trunk import HandTrunk, TrunkFeatures
+from utils.errors import InputError
+from utils.files import atomic_write, read_json, write_json
+
+CHUNK = 1000  # samples in a file
+RECIPE = "features.json"
+LEVELS = (1, 2, 3)  # of the trunk's pyramid; the finest is large, and the heads do without it
+
+
+class FeatureSamples(Dataset):
+    """Samples whose images have gone through the trunk. Made at the first start; a killed one goes on.
+
+    Args:
+        folder: where they are kept, 140 kB each.
+        source: what is augmented. Sample i is that of (epoch, index) = divmod(i, len(source)).
+        count: how many.
+        trunk: as it stays.
+        workers: processes that augment.
+
+    Raises:
+        InputError: the folder holds those of another trunk, of other data or of other settings.
+    """
+
+    def __init__(self, folder: Path, source: AugmentedHands, count: int, trunk: HandTrunk, workers: int) -> None:
+        self.count = count
+        recipe = {"samples": len(source), "settings": repr(asdict(source.settings)), "trunk": _digest(trunk)}
+        path = folder / RECIPE
+        if path.is_file() and read_json(path, "the recipe of features") != recipe:
+            raise InputError(f"{folder} holds features of another trunk or of other data: delete it")
+        write_json(path, recipe)
+        chunks = [folder / f"{first:08d}.npy" for first in range(0, count, CHUNK)]
+        missing = [index for index, chunk in enumerate(chunks) if not chunk.is_file()]
+        for index in tqdm(missing, unit="k samples", desc="features", disable=not missing, dynamic_ncols=True):
+            _make_chunk(chunks[index], index * CHUNK, source, trunk, workers)
+        self.chunks = [np.load(chunk, mmap_mode="r", allow_pickle=False) for chunk in chunks]
+
+    def __len__(self) -> int:
+        return self.count
+
+    def __getitem__(self, key: tuple[int, int]) -> dict[str, np.ndarray]:
+        """Sample `index` of any epoch; `finish_features` takes a batch of them."""
+        _epoch, index = key
+        row = self.chunks[index // CHUNK][index % CHUNK]
+        return {name: np.array(row[name]) for name in row.dtype.names}
+
+
+def finish_features(batch: dict[str, Tensor], size: int) -> dict:
+    """From a batch of `FeatureSamples` to what a training step takes; `image` is `TrunkFeatures`."""
+    maps = [batch[f"maps{level}"].float().permute(0, 3, 1, 2) for level in LEVELS]
+    return {
+        "image": TrunkFeatures((None, *maps), batch["pooled"]),
+        "mesh": batch["mesh"],
+        "landmarks_px": batch["landmarks_px"],
+        "heatmaps": landmark_heatmaps(batch["landmarks_px"], size),
+        "silhouette": batch["silhouette"].float() / 255,
+    }
+
+
+def _make_chunk(path: Path, first: int, source: AugmentedHands, trunk: HandTrunk, workers: int) -> None:
+    settings = source.settings
+    keys = [divmod(first + index, len(source)) for index in range(CHUNK)]
+    device = next(trunk.parameters()).device
+    rows = []
+    loader = DataLoader(_Keyed(source, keys), batch_size=50, num_workers=workers)
+    for loaded in loader:
+        batch = {name: value.to(device) for name, value in loaded.items()}
+        batch = finish_batch(batch, settings.size, settings.mean, settings.std)
+        with torch.inference_mode():
+            features = trunk(batch["image"].contiguous(memory_format=torch.channels_last))
+        arrays = {f"maps{level}": features.pyramid[level].permute(0, 2, 3, 1).half().cpu().numpy() for level in LEVELS}
+        arrays |= {"pooled": features.pooled.float().cpu().numpy()}
+        arrays |= {name: batch[name].float().cpu().numpy() for name in ("mesh", "landmarks_px")}
+        arrays["silhouette"] = (batch["silhouette"] * 255).round().byte().cpu().numpy()
+        rows.append(_records(arrays))
+    with atomic_write(path) as file:
+        np.save(file, np.concatenate(rows))
+
+
+class _Keyed(Subset):
+    """Samples by key. (A `Subset` fetches single items, whatever they are asked for with.)"""
+
+    def __getitem__(self, index: int) -> dict[str, np.ndarray]:
+        return self.dataset[self.indices[index]]
+
+    def __getitems__(self, indices: list[int]) -> list[dict[str, np.ndarray]]:
+        return [self[index] for index in indices]
+
+
+def _records(arrays: dict[str, np.ndarray]) -> np.ndarray:
+    """Arrays of equal length as one array of records."""
+    kinds = np.dtype([(name, array.dtype, array.shape[1:]) for name, array in arrays.items()])
+    records = np.empty(len(next(iter(arrays.values()))), kinds)
+    for name, array in arrays.items():
+        records[name] = array
+    return records
+
+
+def _digest(trunk: HandTrunk) -> str:
+    digest = hashlib.sha256()
+    for value in trunk.state_dict().values():
+        digest.update(value.cpu().numpy().tobytes())
+    return digest.hexdigest()[:16]

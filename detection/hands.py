@@ -1,0 +1,88 @@
+"""Hands in a picture: palms, then the landmark network on each, which says whether it is a hand, and which one."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from detection.networks import TFLiteNetwork
+from detection.palm import PalmDetector, Roi, box_containment
+from utils.joints import NUM_JOINTS
+
+LANDMARK_PX = 224
+MIN_PRESENCE = 0.5
+SAME_HAND_SHARE = 0.6  # of the smaller box inside of the larger
+QUARTERS = tuple(np.deg2rad((0, 90, 180, 270)))
+CROP_ROI_SIZE = 1.15  # of a picture that is a crop already, in its longer side
+
+
+@dataclass(frozen=True)
+class FoundHand:
+    """A hand in a picture.
+
+    Attributes:
+        landmarks_px: (21, 2).
+        presence: 0 to 1, that this is a hand.
+        right: 0 to 1, that it is a right one.
+        palm_score: of the palm detector; None where it was not asked or found nothing.
+    """
+
+    landmarks_px: np.ndarray
+    presence: float
+    right: float
+    palm_score: float | None
+
+    @property
+    def box_px(self) -> np.ndarray:
+        """Left, top, right, bottom (4,) of the landmarks."""
+        return np.concatenate([self.landmarks_px.min(axis=0), self.landmarks_px.max(axis=0)])
+
+
+class HandFinder:
+    """Finds the hands of a picture."""
+
+    def __init__(self) -> None:
+        self.palms = PalmDetector()
+        self.network = TFLiteNetwork("hand_landmark_full.tflite", ("Identity", "Identity_1", "Identity_2"))
+
+    def __call__(self, image: np.ndarray, detect: str = "auto") -> list[FoundHand]:
+        """Hands of an RGB image (H, W, 3) uint8, best first.
+
+        Args:
+            detect: `always` returns what the palm detector leads to; `never` takes the whole image for one hand,
+                whichever way it is turned; `auto` does the former, and where that finds nothing the latter, if it is a
+                hand then.
+        """
+        hands = []
+        if detect != "never":
+            for palm in self.palms(image):
+                hand = self.landmarks(image, palm.roi, palm.score)
+                if hand.presence > MIN_PRESENCE:
+                    hands.append(hand)
+            hands = _distinct(hands)
+        if hands or detect == "always":
+            return hands
+        whole = self.whole_image(image)
+        return [whole] if detect == "never" or whole.presence > MIN_PRESENCE else []
+
+    def whole_image(self, image: np.ndarray) -> FoundHand:
+        """The hand that fills an image, whichever way it is turned."""
+        height, width = image.shape[:2]
+        center, size = np.array([width - 1, height - 1]) / 2, CROP_ROI_SIZE * max(height, width)
+        return max(
+            (self.landmarks(image, Roi(center, size, angle)) for angle in QUARTERS), key=lambda hand: hand.presence
+        )
+
+    def landmarks(self, image: np.ndarray, roi: Roi, palm_score: float | None = None) -> FoundHand:
+        """What the landmark network says of a square."""
+        landmarks, presence, right = self.network(roi.cut(image, LANDMARK_PX))
+        points = landmarks.reshape(NUM_JOINTS, 3)[:, :2] - 0.5
+        return FoundHand(roi.to_picture(points, LANDMARK_PX), float(presence.item()), float(right.item()), palm_score)
+
+
+def _distinct(hands: list[FoundHand]) -> list[FoundHand]:
+    """Without those that are the same hand as a better one."""
+    kept: list[FoundHand] = []
+    for hand in sorted(hands, key=lambda hand: -hand.presence):
+        if not kept or box_containment(hand.box_px, np.stack([one.box_px for one in kept])).max() < SAME_HAND_SHARE:
+            kept.append(hand)
+    return kept

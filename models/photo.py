@@ -1,0 +1,202 @@
+"""From any picture to the hands in it, in front of its camera: detection, a camera for each hand, the network."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from detection.hands import FoundHand, HandFinder
+from models.predictor import HandPredictor
+from models.view import HandView, view_of
+from utils.camera import DEFAULT_FOV_DEGREES, FROM_FOV, GIVEN, Camera, checked_intrinsics, from_fov
+from utils.geometry import to_network_input
+from utils.joints import hand_length
+
+MOBILE_MARGIN, PAPER_MARGIN = 1.6, 1.3  # side of the crop over the hand's box: what the networks were trained on
+DETECT = ("auto", "always", "never")
+LEFT, RIGHT = "left", "right"
+
+
+@dataclass(frozen=True)
+class PhotoHand:
+    """A hand of a picture. Camera space is the picture's camera's: x right, y down, z forward.
+
+    Attributes:
+        side: `right` or `left`.
+        found: what the detector says of it; None where it was not asked.
+        camera: of the picture.
+        view: the crop's own camera.
+        crop: (S, S, 3) uint8, what the network saw; a left hand mirrored.
+        vertices_m: (V, 3) and joints_m: (21, 3), camera space.
+        landmarks_px: (21, 2), of the picture.
+        landmark_confidence: (21,).
+        silhouette: (h, w) probabilities, of the crop.
+        residual_px: of the registration, in pixels of the crop.
+        success: whether the position in camera space can be relied upon.
+        confidence: 0 to 1, that the joints are within `Calibration.good_mm` after alignment.
+        known_size: whether size and depth follow from a known length of the hand.
+    """
+
+    side: str
+    found: FoundHand | None
+    camera: Camera
+    view: HandView
+    crop: np.ndarray
+    vertices_m: np.ndarray
+    joints_m: np.ndarray
+    landmarks_px: np.ndarray
+    landmark_confidence: np.ndarray
+    silhouette: np.ndarray
+    residual_px: float
+    success: bool
+    confidence: float
+    known_size: bool
+
+    @property
+    def translation_m(self) -> np.ndarray:
+        """Position (3,) of the wrist."""
+        return self.joints_m[0]
+
+    @property
+    def box_px(self) -> np.ndarray:
+        """Left, top, right, bottom (4,) of the landmarks in the picture."""
+        return np.concatenate([self.landmarks_px.min(axis=0), self.landmarks_px.max(axis=0)])
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """How often a hand is good, as a logistic function of what is known about it; fitted on held-out data.
+
+    Attributes:
+        weights: of 1, log residual in pixels, mean confidence of the landmarks.
+        good_mm: mean error of the joints after alignment up to which a hand counts as good.
+    """
+
+    weights: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    good_mm: float = 10.0
+
+    def __call__(self, residual_px: float, landmark_confidence: np.ndarray) -> float:
+        """Probability that a hand is good."""
+        value = np.dot(self.weights, confidence_features(residual_px, landmark_confidence))
+        return float(1 / (1 + np.exp(-value)))
+
+
+def confidence_features(residual_px: float, landmark_confidence: np.ndarray) -> np.ndarray:
+    """What the confidence of a hand depends on: (3,)."""
+    return np.array([1.0, np.log(np.clip(residual_px, 0.1, 1e3)), np.mean(landmark_confidence)])
+
+
+class PhotoPredictor:
+    """Networks ready to use on pictures.
+
+    Args:
+        predictor: the network for crops.
+        calibration: of its confidence.
+    """
+
+    def __init__(self, predictor: HandPredictor, calibration: Calibration | None = None) -> None:
+        self.predictor = predictor
+        self.calibration = calibration or Calibration()
+        self.mobile = predictor.mobile
+        self.margin = MOBILE_MARGIN if self.mobile else PAPER_MARGIN
+        self._finder: HandFinder | None = None
+
+    @property
+    def finder(self) -> HandFinder:
+        """The detector, read when it is first asked."""
+        if self._finder is None:
+            self._finder = HandFinder()
+        return self._finder
+
+    @property
+    def faces(self) -> dict[str, np.ndarray]:
+        """Triangles (F, 3) of right and left hands, outward."""
+        faces = self.predictor.template.faces[0]
+        return {RIGHT: faces, LEFT: faces[:, ::-1]}
+
+    def __call__(
+        self,
+        image: np.ndarray,
+        K: np.ndarray | Camera | None = None,
+        detect: str = "auto",
+        hand: str = "auto",
+        hand_length_m: float | None = None,
+    ) -> list[PhotoHand]:
+        """Find the hands of a picture.
+
+        Args:
+            image: (H, W, 3) uint8 RGB, upright.
+            K: (3, 3) intrinsics in pixels; None takes a field of view of 65 degrees across the longer side, and then
+                distances are only as good as that guess.
+            detect: see `HandFinder`. `never` gives a network of the paper the central square as it is.
+            hand: `right` or `left` where that is known, `auto` asks the detector.
+            hand_length_m: from the wrist along the bones to the middle finger's tip, where that is known; it fixes the
+                scale.
+
+        Raises:
+            InputError: K is not a camera's.
+        """
+        camera = self._camera(image, K)
+        if detect == "never" and not self.mobile:
+            crop, crop_K = self.predictor.fit(image, camera.K)
+            view = HandView(np.eye(3), crop_K, self.predictor.size, hand == LEFT)
+            crop = np.ascontiguousarray(crop[:, ::-1]) if view.mirrored else crop
+            return self._predict([view], [crop], [None], camera, hand_length_m)
+        found = self.finder(image, detect)
+        views = [self._view(one, camera.K, hand) for one in found]
+        crops = [view.cut(image, camera.K) for view in views]
+        return self._predict(views, crops, found, camera, hand_length_m) if found else []
+
+    @staticmethod
+    def _camera(image: np.ndarray, K: np.ndarray | Camera | None) -> Camera:
+        if isinstance(K, Camera):
+            return K
+        if K is None:
+            return Camera(from_fov(*image.shape[:2], DEFAULT_FOV_DEGREES), FROM_FOV)
+        return Camera(checked_intrinsics(K, "K"), GIVEN)
+
+    def _view(self, found: FoundHand, K: np.ndarray, hand: str) -> HandView:
+        left = found.right < 0.5 if hand == "auto" else hand == LEFT
+        return view_of(found.landmarks_px, K, self.predictor.size, self.margin, left)
+
+    def _predict(
+        self,
+        views: Sequence[HandView],
+        crops: Sequence[np.ndarray],
+        found: Sequence[FoundHand | None],
+        camera: Camera,
+        hand_length_m: float | None,
+    ) -> list[PhotoHand]:
+        predictor = self.predictor
+        inputs = np.stack([to_network_input(crop, predictor.mean, predictor.std) for crop in crops])
+        K = []
+        for view in views:
+            K.append(view.K.copy())
+            if view.mirrored:
+                K[-1][0, 2] = view.size - 1 - K[-1][0, 2]
+        hands = predictor.predict(torch.from_numpy(inputs), torch.from_numpy(np.stack(K)), any_distance=self.mobile)
+        result = []
+        for index, view in enumerate(views):
+            vertices, joints = (view.to_picture_frame(points[index]) for points in (hands.vertices_m, hands.joints_m))
+            scale = 1.0 if hand_length_m is None else hand_length_m / hand_length(joints)
+            residual, landmark_confidence = float(hands.residual_px[index]), hands.confidence[index]
+            result.append(
+                PhotoHand(
+                    side=LEFT if view.mirrored else RIGHT,
+                    found=found[index],
+                    camera=camera,
+                    view=view,
+                    crop=crops[index],
+                    vertices_m=vertices * scale,
+                    joints_m=joints * scale,
+                    landmarks_px=view.to_picture(hands.landmarks_px[index], camera.K),
+                    landmark_confidence=landmark_confidence,
+                    silhouette=hands.silhouette[index],
+                    residual_px=residual,
+                    success=bool(hands.success[index]),
+                    confidence=self.calibration(residual, landmark_confidence),
+                    known_size=hand_length_m is not None,
+                )
+            )
+        return result
