@@ -30,23 +30,27 @@ class FeatureSamples(Dataset):
         count: how many.
         trunk: as it stays.
         workers: processes that augment.
+        chunk: samples in a file.
 
     Raises:
         InputError: the folder holds those of another trunk, of other data or of other settings.
     """
 
-    def __init__(self, folder: Path, source: AugmentedHands, count: int, trunk: HandTrunk, workers: int) -> None:
-        self.count = count
+    def __init__(
+        self, folder: Path, source: AugmentedHands, count: int, trunk: HandTrunk, workers: int, chunk: int = CHUNK
+    ) -> None:
+        self.count, self.chunk = count, chunk
         recipe = {"samples": len(source), "settings": repr(asdict(source.settings)), "trunk": _digest(trunk)}
         path = folder / RECIPE
         if path.is_file() and read_json(path, "the recipe of features") != recipe:
             raise InputError(f"{folder} holds features of another trunk or of other data: delete it")
         write_json(path, recipe)
-        chunks = [folder / f"{first:08d}.npy" for first in range(0, count, CHUNK)]
-        missing = [index for index, chunk in enumerate(chunks) if not chunk.is_file()]
-        for index in tqdm(missing, unit="k samples", desc="features", disable=not missing, dynamic_ncols=True):
-            _make_chunk(chunks[index], index * CHUNK, source, trunk, workers)
-        self.chunks = [np.load(chunk, mmap_mode="r", allow_pickle=False) for chunk in chunks]
+        chunks = [folder / f"{first:08d}.npy" for first in range(0, count, chunk)]
+        missing = [number for number, path in enumerate(chunks) if not path.is_file()]
+        for number in tqdm(missing, unit="file", desc="features", disable=not missing, dynamic_ncols=True):
+            keys = [divmod(number * chunk + index, len(source)) for index in range(chunk)]
+            _make_chunk(chunks[number], keys, source, trunk, workers)
+        self.chunks = [np.load(path, mmap_mode="r", allow_pickle=False) for path in chunks]
 
     def __len__(self) -> int:
         return self.count
@@ -54,7 +58,7 @@ class FeatureSamples(Dataset):
     def __getitem__(self, key: tuple[int, int]) -> dict[str, np.ndarray]:
         """Sample `index` of any epoch; `finish_features` takes a batch of them."""
         _epoch, index = key
-        row = self.chunks[index // CHUNK][index % CHUNK]
+        row = self.chunks[index // self.chunk][index % self.chunk]
         return {name: np.array(row[name]) for name in row.dtype.names}
 
 
@@ -70,9 +74,10 @@ def finish_features(batch: dict[str, Tensor], size: int) -> dict:
     }
 
 
-def _make_chunk(path: Path, first: int, source: AugmentedHands, trunk: HandTrunk, workers: int) -> None:
+def _make_chunk(
+    path: Path, keys: list[tuple[int, int]], source: AugmentedHands, trunk: HandTrunk, workers: int
+) -> None:
     settings = source.settings
-    keys = [divmod(first + index, len(source)) for index in range(CHUNK)]
     device = next(trunk.parameters()).device
     rows = []
     loader = DataLoader(_Keyed(source, keys), batch_size=50, num_workers=workers)

@@ -10,6 +10,9 @@ from utils.joints import NUM_JOINTS
 
 LANDMARK_PX = 224
 MIN_PRESENCE = 0.5
+CLEAR, HOPELESS = 0.9, 0.05  # presence, or probability of either side, that needs no second look
+ROI_SIZE = 1.6  # of that look, in sizes of the landmarks' box
+WRIST, MIDDLE_KNUCKLE = 0, 9
 SAME_HAND_SHARE = 0.6  # of the smaller box inside of the larger
 QUARTERS = tuple(np.deg2rad((0, 90, 180, 270)))
 CROP_ROI_SIZE = 1.15  # of a picture that is a crop already, in its longer side
@@ -30,6 +33,13 @@ class FoundHand:
     presence: float
     right: float
     palm_score: float | None
+
+    @property
+    def roi(self) -> Roi:
+        """A square around the landmarks, upright."""
+        x, y = self.landmarks_px[MIDDLE_KNUCKLE] - self.landmarks_px[WRIST]
+        low, high = self.box_px[:2], self.box_px[2:]
+        return Roi((low + high) / 2, ROI_SIZE * float((high - low).max()), float(np.arctan2(x, -y)))
 
     @property
     def box_px(self) -> np.ndarray:
@@ -55,13 +65,14 @@ class HandFinder:
         hands = []
         if detect != "never":
             for palm in self.palms(image):
-                hand = self.landmarks(image, palm.roi, palm.score)
+                hand = self._surer(image, self.landmarks(image, palm.roi, palm.score))
                 if hand.presence > MIN_PRESENCE:
                     hands.append(hand)
             hands = _distinct(hands)
         if hands or detect == "always":
             return hands
         whole = self.whole_image(image)
+        whole = self._surer(image, whole)
         return [whole] if detect == "never" or whole.presence > MIN_PRESENCE else []
 
     def whole_image(self, image: np.ndarray) -> FoundHand:
@@ -71,6 +82,13 @@ class HandFinder:
         return max(
             (self.landmarks(image, Roi(center, size, angle)) for angle in QUARTERS), key=lambda hand: hand.presence
         )
+
+    def _surer(self, image: np.ndarray, hand: FoundHand) -> FoundHand:
+        """The hand, looked at again where its own landmarks put it if it was not clear, whichever is the clearer."""
+        clear = hand.presence > CLEAR and abs(hand.right - 0.5) > CLEAR - 0.5
+        if clear or hand.presence < HOPELESS:
+            return hand
+        return max(hand, self.landmarks(image, hand.roi, hand.palm_score), key=lambda one: one.presence)
 
     def landmarks(self, image: np.ndarray, roi: Roi, palm_score: float | None = None) -> FoundHand:
         """What the landmark network says of a square."""

@@ -11,7 +11,7 @@ INPUT_PX = 192
 GRIDS = ((24, 2), (12, 6))  # cells a side, anchors in each
 KEYPOINTS = 7  # wrist, knuckles of index, middle, ring and little finger, two joints of the thumb
 WRIST, MIDDLE_KNUCKLE = 0, 2
-MIN_SCORE = 0.5
+MIN_SCORE = 0.3  # low: the landmark network says of each whether it is a hand
 SAME_HAND_IOU = 0.3
 ROI_SIZE, ROI_SHIFT = 2.6, 0.5  # of the hand, in sizes of the palm's box, shifted towards the fingers
 

@@ -48,8 +48,8 @@ def cmr_loss(
     heatmaps: Tensor,
     silhouette: Tensor,
     faces: Tensor,
-    landmarks_px: Tensor,
-    joint_regressor: Tensor,
+    landmarks_px: Tensor | None = None,
+    joint_regressor: Tensor | None = None,
 ) -> dict[str, Tensor]:
     """All loss terms of a batch, in float32 whatever the precision of the network.
 
@@ -60,8 +60,7 @@ def cmr_loss(
         heatmaps: (B, 21, H, W) in [0, 1].
         silhouette: (B, H, W) in [0, 1].
         faces: (F, 3) of the finest level.
-        landmarks_px: (B, 21, 2) in the images.
-        joint_regressor: (21, V).
+        landmarks_px, joint_regressor: (B, 21, 2) in the images and (21, V), for a network that returns `landmarks`.
 
     Returns:
         dict of scalars, each as it enters the sum; `l1_loss` is the finest level's, `loss` the sum with all levels.

@@ -94,18 +94,6 @@ def view_of(landmarks_px: np.ndarray, K: np.ndarray, size: int, margin: float, m
     return HandView(rotation, np.array([[focal, 0, middle], [0, focal, middle], [0, 0, 1]]), size, mirrored)
 
 
-def central_view(height: int, width: int, K: np.ndarray, size: int, mirrored: bool = False) -> HandView:
-    """The camera whose crop is about the central square of a picture, not turned."""
-    half = min(height, width) / 2
-    middle = np.array([width - 1, height - 1]) / 2
-    rays = np.column_stack([middle + half * np.array([[0, 0], [1, 0], [0, 1]]), np.ones(3)]) @ np.linalg.inv(K).T
-    rotation = _looking_at(rays[0])
-    seen = _flat(rays @ rotation.T)
-    focal = size / 2 / np.linalg.norm(seen[1:] - seen[0], axis=1).mean()
-    center = (size - 1) / 2
-    return HandView(rotation, np.array([[focal, 0, center], [0, focal, center], [0, 0, 1]]), size, mirrored)
-
-
 def _flat(points: np.ndarray) -> np.ndarray:
     return points[:, :2] / np.maximum(points[:, 2:], np.cos(LARGEST_ANGLE))
 

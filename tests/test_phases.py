@@ -284,13 +284,16 @@ def demo(trained, folder, out, status):
 
 def test_demo_writes_mesh_and_plot_of_every_image(trained, photos, tmp_path, template):
     demo(trained, photos, tmp_path / "out", status=0)
-    expected = {f"{name}_{kind}" for name in ("one", "two", "three") for kind in ("mesh.ply", "plot.jpg")}
-    assert {path.name for path in (tmp_path / "out").iterdir()} == expected
+    kinds = ("mesh.ply", "plot.jpg", "hands.json")
+    expected = {f"{name}_{kind}" for name in ("one", "two", "three") for kind in kinds}
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {*expected, "index.html"}
     mesh = trimesh.load(tmp_path / "out/two_mesh.ply", process=False)
     assert len(mesh.vertices) == 750
     np.testing.assert_array_equal(mesh.faces, template.faces[0])
-    height, width = cv2.imread(str(tmp_path / "out/one_plot.jpg")).shape[:2]
-    assert width > 4.5 * height
+    (hand,) = json.loads((tmp_path / "out/two_hands.json").read_text())["hands"]
+    assert hand["side"] == "right"
+    assert hand["K_from"] == "file"
+    np.testing.assert_allclose(template.joint_regressor @ mesh.vertices, hand["joints_m"], atol=1e-4)
 
 
 def test_demo_reports_bad_images_and_goes_on(trained, photos, tmp_path):
@@ -307,10 +310,9 @@ def test_demo_reports_bad_images_and_goes_on(trained, photos, tmp_path):
         (photos / name).write_bytes(content)
     result = demo(trained, photos, tmp_path / "out", status=1)
     skipped = [line for line in result.stderr.splitlines() if line.startswith("skipped: ")]
-    assert len(skipped) == 8
+    assert len(skipped) == 7
     for name in (
         "text.jpg",
-        "nowhere_K.npy",
         "shape_K.npy",
         "zero_K.npy",
         "nan_K.npy",
@@ -319,7 +321,11 @@ def test_demo_reports_bad_images_and_goes_on(trained, photos, tmp_path):
         "digits_K.json",
     ):
         assert any(name in line for line in skipped), name
-    assert len(list((tmp_path / "out").iterdir())) == 6
+    page = (tmp_path / "out/index.html").read_text()
+    assert page.count("skipped: ") == 7
+    results = {path.name for path in (tmp_path / "out").iterdir()}
+    assert len(results) == 4 * 3 + 1  # the three photos, and nowhere.png with a guessed field of view
+    assert "focal length guessed" in result.stdout
 
 
 def test_demo_of_nothing_is_an_error(trained, tmp_path):
