@@ -72,6 +72,8 @@ class Options:
         "(default there: last)",
     )
 
+    weights_only: bool = option(False, "run", "train: take the weights of --resume only, and start a new run from them")
+
     dataset: str = option("FreiHAND", "data", "layout of the data", DATASETS)
     data_dir: str | None = option(
         None, "data", "folder with training/, evaluation/ and *.json (default data/DATASET; synth: data/Synthetic)"

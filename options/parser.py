@@ -95,5 +95,7 @@ def _check_combination(options: Options, given: set[str]) -> None:
     for name in sorted({"skins", "hdri", "backgrounds", "hand", "hand_px"} & given):
         if not generates and not (name == "hand" and options.phase == "demo"):
             raise InputError(f"--{name} belongs to --phase synth, and to --phase train with --stream")
+    if options.weights_only and (options.phase != "train" or options.resume in (None, "last")):
+        raise InputError("--weights_only is for --phase train with --resume FILE, the weights to start from")
     if options.phase == "train" and options.resume is not None and "imagenet" in given:
         raise InputError("--imagenet starts new weights and --resume continues old ones: leave one of them out")

@@ -120,7 +120,7 @@ def with_recorded_options(options: Options, checkpoint: Checkpoint | None) -> Op
         fixed = ["model", "backbone", "att", "out_channels"]
         if options.phase == "demo":
             known["hand"] = RECORDED["hand"]
-        if options.phase == "train" and "step" in checkpoint.training:
+        if options.phase == "train" and "step" in checkpoint.training and not options.weights_only:
             # they decide which samples are done already, and what is in those to come
             fixed += ["seed", "batch_size", "stream", "hand", *sorted(GENERATOR_FOLDERS)]
         for name in fixed:

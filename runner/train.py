@@ -55,6 +55,8 @@ class Trainer:
             self.network = DistributedDataParallel(self.network, broadcast_buffers=False)
         self.dataset = training_data(options, setup.template.num_vertices[0], self.device.type == "cuda")
         if options.trunk_samples:
+            if not isinstance(self.model, MobileCMR):
+                raise InputError("--trunk_samples is for --model cmr_mobile, which has a trunk")
             trunk = self.model.trunk.eval()
             folder = options.data_root / "features"
             self.dataset = FeatureSamples(folder, self.dataset, options.trunk_samples, trunk, options.workers)
@@ -71,10 +73,10 @@ class Trainer:
         self.stop_signal: int | None = None
         self.step_ended = time.perf_counter()
         if setup.checkpoint is not None:
-            if "step" in setup.checkpoint.training:
+            if "step" in setup.checkpoint.training and not options.weights_only:
                 self._restore(setup.checkpoint.training)
             else:
-                log.info("%s holds no training state: new run from its weights", setup.checkpoint.path)
+                log.info("new run from the weights of %s", setup.checkpoint.path)
         self.batches = EpochBatches(
             len(self.dataset), options.batch_size, options.epochs, options.seed, self.step,
             parts=options.accumulate, rank=ranks.rank, ranks=ranks.count,

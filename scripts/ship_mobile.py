@@ -1,0 +1,112 @@
+#!/usr/bin/env python3
+"""Measure a trained mobile network on held-out images, calibrate its confidence, and pack its weights.
+
+    python scripts/ship_mobile.py out/FreiHAND/mobile/checkpoints/checkpoint_last.pt --data_dir data/Mobile
+
+Writes half-precision weights with the calibration to `weights/cmr_mobile.pt`. Half of the images calibrate, the other
+half say how good that is; both are counted in the errors, which do not depend on it.
+"""
+
+import argparse
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import torch
+from scipy.optimize import minimize
+from tqdm import tqdm
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT))
+
+from datasets.freihand_files import read_rows  # noqa: E402
+from models.photo import Calibration, PhotoPredictor, confidence_features  # noqa: E402
+from models.pretrained import SHIPPED_WEIGHTS, load_pretrained  # noqa: E402
+from models.weight_file import read_weight_file  # noqa: E402
+from utils.files import atomic_write  # noqa: E402
+from utils.images import read_image  # noqa: E402
+from utils.joints import NUM_JOINTS  # noqa: E402
+from utils.metrics import fit_similarity, point_errors  # noqa: E402
+
+KEPT_OPTIONS = ("size", "img_mean", "img_std", "model", "backbone", "template", "out_channels")
+RIDGE = 1e-3  # of the calibration's weights
+
+
+def measure(predictor: PhotoPredictor, root: Path, count: int) -> dict[str, np.ndarray]:
+    """Features of the confidence, errors in mm and sides of the held-out images in which a hand was found."""
+    K, joints = read_rows(root / "evaluation_K.json", (3, 3)), read_rows(root / "evaluation_xyz.json", (NUM_JOINTS, 3))
+    rows = {"features": [], "aligned_mm": [], "camera_mm": [], "right": [], "seconds": []}
+    count = min(count or len(K), len(K))
+    for index in tqdm(range(count), unit="image", dynamic_ncols=True):
+        image = read_image(root / f"evaluation/rgb/{index:08d}.jpg")
+        started = time.perf_counter()
+        hands = predictor(image, K[index])
+        rows["seconds"].append(time.perf_counter() - started)
+        if not hands:
+            continue
+        hand = hands[0]
+        rows["features"].append(confidence_features(hand.residual_px, hand.landmark_confidence))
+        aligned = fit_similarity(joints[index], hand.joints_m)[1]
+        rows["aligned_mm"].append(1000 * point_errors(joints[index], aligned).mean())
+        rows["camera_mm"].append(1000 * point_errors(joints[index], hand.joints_m).mean())
+        rows["right"].append(hand.side == "right")
+    return {name: np.array(values) for name, values in rows.items()} | {"images": np.array(count)}
+
+
+def calibrate(features: np.ndarray, good: np.ndarray, good_mm: float) -> Calibration:
+    """Logistic regression of whether a hand is good."""
+
+    def loss(weights: np.ndarray) -> float:
+        value = features @ weights
+        return float(np.logaddexp(0, np.where(good, -value, value)).mean() + RIDGE * (weights[1:] ** 2).sum())
+
+    return Calibration(tuple(map(float, minimize(loss, np.zeros(features.shape[1])).x)), good_mm)
+
+
+def calibration_error(calibration: Calibration, features: np.ndarray, good: np.ndarray, bins: int = 8) -> float:
+    """Mean difference between the stated probability and how often it was true, over groups of equal size."""
+    stated = 1 / (1 + np.exp(-features @ np.array(calibration.weights)))
+    groups = np.array_split(np.argsort(stated), bins)
+    return float(np.mean([abs(stated[group].mean() - good[group].mean()) for group in groups]))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("checkpoint", type=Path)
+    parser.add_argument("--data_dir", type=Path, default=ROOT / "data/Mobile")
+    parser.add_argument("--images", type=int, default=0, help="how many held-out images; 0: all")
+    parser.add_argument("--good_mm", type=float, default=10.0)
+    parser.add_argument("--out", type=Path, default=SHIPPED_WEIGHTS)
+    arguments = parser.parse_args()
+    found = measure(load_pretrained(arguments.checkpoint), arguments.data_dir, arguments.images)
+    errors, good = found["aligned_mm"], found["aligned_mm"] < arguments.good_mm
+    camera_mm = found["camera_mm"]
+    share = len(errors) / found["images"]
+    print(f"hand found in {share:.1%} of {found['images']} images, a right one in {found['right'].mean():.1%} of these")
+    print(f"PA-MPJPE mean {errors.mean():.2f} median {np.median(errors):.2f} mm")
+    print(f"camera space mean {camera_mm.mean():.1f} median {np.median(camera_mm):.1f} mm")
+    print(f"{1000 * np.median(found['seconds']):.1f} ms an image")
+    features, even = found["features"], np.arange(len(good)) % 2 == 0
+    calibration = calibrate(features[even], good[even], arguments.good_mm)
+    error = calibration_error(calibration, features[~even], good[~even])
+    print(f"good (below {arguments.good_mm:g} mm): {good.mean():.1%}; confidence off by {error:.1%} on the other half")
+
+    content = read_weight_file(arguments.checkpoint)
+    weights = {
+        name: value.half() if value.is_floating_point() else value
+        for name, value in content["model_state_dict"].items()
+    }
+    packed = {
+        "model_state_dict": weights,
+        "options": {name: content["options"][name] for name in KEPT_OPTIONS},
+        "template_digest": content["template_digest"],
+        "calibration": {"weights": list(calibration.weights), "good_mm": calibration.good_mm},
+    }
+    with atomic_write(arguments.out) as file:
+        torch.save(packed, file)
+    print(f"{arguments.out}: {arguments.out.stat().st_size / 1e6:.1f} MB")
+
+
+if __name__ == "__main__":
+    main()
