@@ -13,6 +13,7 @@ import torch
 from benchmarks import cases
 from benchmarks.cases import BASELINE, Bench, Case, Stream, training_step
 from benchmarks.memory import WAYS, peak_memory_mb
+from benchmarks.photo import photo
 from benchmarks.timing import Timing, compare, linear_fit
 from benchmarks.work import count_work, measure_machine
 from models.inference import COMPILERS, PRECISIONS, InferenceCMR
@@ -197,7 +198,7 @@ def loss(bench: Bench, arguments: argparse.Namespace) -> dict:
     return result
 
 
-EXTRAS = {"loader": loader, "memory": memory, "linear": linear, "work": work, "loss": loss}
+EXTRAS = {"loader": loader, "memory": memory, "linear": linear, "work": work, "loss": loss, "photo": photo}
 
 
 def names() -> list[str]:

@@ -39,6 +39,10 @@ STAGES = (
 PYRAMID_CHANNELS = tuple(stage[-1].out for stage in STAGES)  # finest first
 
 
+def _relu6(x: Tensor) -> Tensor:
+    return F.relu6(x, inplace=True)  # of a convolution's output, which nothing else reads
+
+
 class SameConv(nn.Conv2d):
     """A convolution padded as TensorFlow's SAME: with stride 2, one pixel more at the right and the bottom."""
 
@@ -62,7 +66,7 @@ class InvertedResidual(nn.Module):
         self.residual = block.stride == 1 and inputs == block.out
 
     def forward(self, x: Tensor) -> Tensor:
-        narrow = self.project(F.relu6(self.filter(F.relu6(self.expand(x)))))
+        narrow = self.project(_relu6(self.filter(_relu6(self.expand(x)))))
         return narrow + x if self.residual else narrow
 
 
@@ -102,10 +106,10 @@ class HandTrunk(nn.Module):
         return [module for module in self.modules() if isinstance(module, SameConv)]
 
     def forward(self, images: Tensor) -> TrunkFeatures:
-        x = self.first_project(F.relu6(self.first_filter(F.relu6(self.stem(images)))))
+        x = self.first_project(_relu6(self.first_filter(_relu6(self.stem(images)))))
         pyramid = []
         for stage in self.stages:
             x = stage(x)
             pyramid.append(x)
-        x = F.relu6(self.last_filter(F.relu6(self.last_expand(x))))
+        x = _relu6(self.last_filter(_relu6(self.last_expand(x))))
         return TrunkFeatures(tuple(pyramid), torch.mean(x, dim=(2, 3)))

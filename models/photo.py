@@ -14,6 +14,7 @@ from utils.geometry import to_network_input
 from utils.joints import hand_length
 
 MOBILE_MARGIN, PAPER_MARGIN = 1.6, 1.3  # side of the crop over the hand's box: what the networks were trained on
+UNSURE = (0.2, 0.8)  # probability of a right hand between which the network decides by how well a hand fits
 DETECT = ("auto", "always", "never")
 LEFT, RIGHT = "left", "right"
 
@@ -87,6 +88,14 @@ def confidence_features(residual_px: float, landmark_confidence: np.ndarray) -> 
     return np.array([1.0, np.log(np.clip(residual_px, 0.1, 1e3)), np.mean(landmark_confidence)])
 
 
+def _sides(found: FoundHand, hand: str) -> tuple[bool, ...]:
+    """Whether to look at it as a left hand; as both where the detector is not sure."""
+    if hand != "auto":
+        return (hand == LEFT,)
+    left = found.right < 0.5
+    return (left, not left) if UNSURE[0] < found.right < UNSURE[1] else (left,)
+
+
 class PhotoPredictor:
     """Networks ready to use on pictures.
 
@@ -144,9 +153,13 @@ class PhotoPredictor:
             crop = np.ascontiguousarray(crop[:, ::-1]) if view.mirrored else crop
             return self._predict([view], [crop], [None], camera, hand_length_m)
         found = self.finder(image, detect)
-        views = [self._view(one, camera.K, hand) for one in found]
+        if not found:
+            return []
+        sides = [(one, left) for one in found for left in _sides(one, hand)]
+        views = [view_of(one.landmarks_px, camera.K, self.predictor.size, self.margin, left) for one, left in sides]
         crops = [view.cut(image, camera.K) for view in views]
-        return self._predict(views, crops, found, camera, hand_length_m) if found else []
+        hands = self._predict(views, crops, [one for one, _ in sides], camera, hand_length_m)
+        return [min((hand for hand in hands if hand.found is one), key=lambda hand: hand.residual_px) for one in found]
 
     @staticmethod
     def _camera(image: np.ndarray, K: np.ndarray | Camera | None) -> Camera:
@@ -155,10 +168,6 @@ class PhotoPredictor:
         if K is None:
             return Camera(from_fov(*image.shape[:2], DEFAULT_FOV_DEGREES), FROM_FOV)
         return Camera(checked_intrinsics(K, "K"), GIVEN)
-
-    def _view(self, found: FoundHand, K: np.ndarray, hand: str) -> HandView:
-        left = found.right < 0.5 if hand == "auto" else hand == LEFT
-        return view_of(found.landmarks_px, K, self.predictor.size, self.margin, left)
 
     def _predict(
         self,
