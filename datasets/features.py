@@ -1,4 +1,5 @@
-"""What a frozen trunk makes of augmented samples, computed once: heads then train at several times the speed."""
+"""What the early stages of the hand trunk make of augmented samples, computed once: what comes behind them then trains
+at several times the speed."""
 
 import hashlib
 from dataclasses import asdict
@@ -12,29 +13,31 @@ from tqdm import tqdm
 
 from datasets.augmented import AugmentedHands
 from datasets.device import finish_batch, landmark_heatmaps
-from models.hand_trunk import HandTrunk, TrunkFeatures
+from models.hand_trunk import EarlyMap, HandTrunk
 from utils.errors import InputError
 from utils.files import atomic_write, read_json, write_json
 
 CHUNK = 1000  # samples in a file
+LOADED = 50  # samples that come from the workers at a time
 RECIPE = "features.json"
-LEVELS = (1, 2, 3)  # of the trunk's pyramid; the finest is large, and the heads do without it
 
 
 class FeatureSamples(Dataset):
-    """Samples whose images have gone through the trunk. Made at the first start; a killed one goes on.
+    """Samples whose images have gone through the early stages. Made at the first start; a killed one goes on.
 
     Args:
-        folder: where they are kept, 140 kB each.
+        folder: where they are kept, 84 kB each.
         source: what is augmented. Sample i is that of (epoch, index) = divmod(i, len(source)).
         count: how many.
-        trunk: as it stays.
+        trunk: whose early stages stay as they are.
         workers: processes that augment.
         chunk: samples in a file.
 
     Raises:
         InputError: the folder holds those of another trunk, of other data or of other settings.
     """
+
+    in_threads = True
 
     def __init__(
         self, folder: Path, source: AugmentedHands, count: int, trunk: HandTrunk, workers: int, chunk: int = CHUNK
@@ -63,10 +66,9 @@ class FeatureSamples(Dataset):
 
 
 def finish_features(batch: dict[str, Tensor], size: int) -> dict:
-    """From a batch of `FeatureSamples` to what a training step takes; `image` is `TrunkFeatures`."""
-    maps = [batch[f"maps{level}"].float().permute(0, 3, 1, 2) for level in LEVELS]
+    """From a batch of `FeatureSamples` to what a training step takes; `image` is an `EarlyMap`."""
     return {
-        "image": TrunkFeatures((None, *maps), batch["pooled"]),
+        "image": EarlyMap(batch["early"].float().permute(0, 3, 1, 2)),
         "mesh": batch["mesh"],
         "landmarks_px": batch["landmarks_px"],
         "heatmaps": landmark_heatmaps(batch["landmarks_px"], size),
@@ -79,15 +81,16 @@ def _make_chunk(
 ) -> None:
     settings = source.settings
     device = next(trunk.parameters()).device
+    per_pass = LOADED if device.type == "cuda" else 2  # on a CPU the large maps of many do not stay in the caches
     rows = []
-    loader = DataLoader(_Keyed(source, keys), batch_size=50, num_workers=workers)
+    loader = DataLoader(_Keyed(source, keys), batch_size=LOADED, num_workers=workers)
     for loaded in loader:
         batch = {name: value.to(device) for name, value in loaded.items()}
         batch = finish_batch(batch, settings.size, settings.mean, settings.std)
         with torch.inference_mode():
-            features = trunk(batch["image"].contiguous(memory_format=torch.channels_last))
-        arrays = {f"maps{level}": features.pyramid[level].permute(0, 2, 3, 1).half().cpu().numpy() for level in LEVELS}
-        arrays |= {"pooled": features.pooled.float().cpu().numpy()}
+            parts = batch["image"].contiguous(memory_format=torch.channels_last).split(per_pass)
+            early = torch.cat([trunk.early(part).map for part in parts])
+        arrays = {"early": early.permute(0, 2, 3, 1).half().cpu().numpy()}
         arrays |= {name: batch[name].float().cpu().numpy() for name in ("mesh", "landmarks_px")}
         arrays["silhouette"] = (batch["silhouette"] * 255).round().byte().cpu().numpy()
         rows.append(_records(arrays))
@@ -116,6 +119,6 @@ def _records(arrays: dict[str, np.ndarray]) -> np.ndarray:
 
 def _digest(trunk: HandTrunk) -> str:
     digest = hashlib.sha256()
-    for value in trunk.state_dict().values():
-        digest.update(value.cpu().numpy().tobytes())
+    for value in trunk.early_parameters():
+        digest.update(value.detach().cpu().numpy().tobytes())
     return digest.hexdigest()[:16]

@@ -36,7 +36,8 @@ STAGES = (
     ),  # S/16
     (Block(5, 2, 672, 192), *(Block(5, 1, 1152, 192),) * 3),  # S/32
 )
-PYRAMID_CHANNELS = tuple(stage[-1].out for stage in STAGES)  # finest first
+EARLY = 2  # stages, up to S/8: edges, textures and skin, which generated images need not teach anew
+PYRAMID_CHANNELS = tuple(stage[-1].out for stage in STAGES[EARLY - 1 :])  # at S/8, S/16 and S/32
 
 
 def _relu6(x: Tensor) -> Tensor:
@@ -70,15 +71,21 @@ class InvertedResidual(nn.Module):
         return narrow + x if self.residual else narrow
 
 
+class EarlyMap(NamedTuple):
+    """What the early stages make of images of S x S pixels: (B, 40, S/8, S/8)."""
+
+    map: Tensor
+
+
 class TrunkFeatures(NamedTuple):
-    """What the trunk hands on, for an image of S x S pixels.
+    """What the trunk hands on, for images of S x S pixels.
 
     Attributes:
-        pyramid: maps of 24, 40, 112 and 192 channels at S/4, S/8, S/16 and S/32.
+        pyramid: maps of 40, 112 and 192 channels at S/8, S/16 and S/32.
         pooled: (B, 1152), the average of the last layer.
     """
 
-    pyramid: tuple[Tensor, Tensor, Tensor, Tensor]
+    pyramid: tuple[Tensor, Tensor, Tensor]
     pooled: Tensor
 
 
@@ -105,10 +112,22 @@ class HandTrunk(nn.Module):
         """All convolutions in the order in which they run."""
         return [module for module in self.modules() if isinstance(module, SameConv)]
 
-    def forward(self, images: Tensor) -> TrunkFeatures:
+    def early_parameters(self) -> list[nn.Parameter]:
+        """Parameters of what `early` runs."""
+        modules = (self.stem, self.first_filter, self.first_project, *self.stages[:EARLY])
+        return [parameter for module in modules for parameter in module.parameters()]
+
+    def early(self, images: Tensor) -> EarlyMap:
+        """The stages up to S/8, of images (B, 3, S, S)."""
         x = self.first_project(_relu6(self.first_filter(_relu6(self.stem(images)))))
-        pyramid = []
-        for stage in self.stages:
+        for stage in self.stages[:EARLY]:
+            x = stage(x)
+        return EarlyMap(x)
+
+    def forward(self, images: Tensor | EarlyMap) -> TrunkFeatures:
+        x = (images if isinstance(images, EarlyMap) else self.early(images)).map
+        pyramid = [x]
+        for stage in self.stages[EARLY:]:
             x = stage(x)
             pyramid.append(x)
         x = _relu6(self.last_filter(_relu6(self.last_expand(x))))

@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from models.cmr import Output
-from models.hand_trunk import POOLED_CHANNELS, PYRAMID_CHANNELS, HandTrunk, TrunkFeatures
+from models.hand_trunk import POOLED_CHANNELS, PYRAMID_CHANNELS, EarlyMap, HandTrunk
 from models.layers import ConvBlock
 from models.spiral import MeshLevels
 from models.subpose import TIP_PAIRS, WHOLE_FINGERS, SubPoseAggregation
@@ -21,8 +21,7 @@ from utils.template import Template
 
 MOBILE = "cmr_mobile"
 MOBILE_BACKBONE = "HandTrunk"
-LEVELS = (1, 2, 3)  # of the trunk's pyramid: S/8, S/16, S/32
-MAP_CHANNELS = (64, 96, 96)  # of the 2D decoder there
+MAP_CHANNELS = (64, 96, 96)  # of the 2D decoder at S/8, S/16 and S/32
 STRIDE = 8  # of the finest of these maps
 WIDTH, HEADS, LAYERS = 192, 4, 3  # of the attention between joints, sub-poses and image
 SHARPNESS = 2.0  # of the shares of a heat map; at 1 what thousands of background pixels add up to draws to the middle
@@ -36,7 +35,7 @@ class PyramidDecoder(nn.Module):
         super().__init__()
         self.lateral = nn.ModuleList(
             ConvBlock(inputs, outputs, 1, relu=False)
-            for inputs, outputs in zip((PYRAMID_CHANNELS[level] for level in LEVELS), MAP_CHANNELS, strict=True)
+            for inputs, outputs in zip(PYRAMID_CHANNELS, MAP_CHANNELS, strict=True)
         )
         coarser = (*MAP_CHANNELS[1:], None)
         self.narrow = nn.ModuleList(
@@ -83,19 +82,19 @@ class MobileCMR(nn.Module):
         self.widen = nn.Linear(WIDTH, out_channels[-1])
         self.mesh = MeshLevels(template, out_channels)
 
-    def forward(self, images: Tensor | TrunkFeatures, as_logits: bool = False) -> Output:
+    def forward(self, images: Tensor | EarlyMap, as_logits: bool = False) -> Output:
         """Predict from RGB crops in [0, 1], hands upright.
 
         Args:
-            images: (B, 3, S, S), or what the trunk made of them.
+            images: (B, 3, S, S), or what the trunk's early stages made of them.
             as_logits: return the maps before the sigmoid (what the losses take).
 
         Returns:
             dict with `mesh_pred`, `uv_pred` (B, 21, S/8, S/8) and `mask_pred` (B, S/8, S/8) as of `CMR.forward`, and
             `landmarks` (B, 21, 2), the means of the heat maps, in pixels of the images.
         """
-        features = images if isinstance(images, TrunkFeatures) else self.trunk(images)
-        maps, logits = self.decoder([features.pyramid[level] for level in LEVELS])
+        features = self.trunk(images)
+        maps, logits = self.decoder(features.pyramid)
         heat, mask = logits[:, :NUM_JOINTS], logits[:, NUM_JOINTS]
         share = (SHARPNESS * heat.float()).flatten(2).softmax(dim=-1).unflatten(2, heat.shape[2:])  # (B, 21, S/8, S/8)
         landmarks = mean_position(share)

@@ -171,8 +171,8 @@ class Options:
     trunk_samples: int | None = recorded(
         0,
         "training",
-        "cmr_mobile: train on what the trunk makes of so many augmented samples, computed once to DATA_DIR/features; "
-        "the trunk stays as it is. 0: on images",
+        "cmr_mobile: train on what the trunk's early stages make of so many augmented samples, computed once to "
+        "DATA_DIR/features; these stages stay as they are. 0: on images",
     )
     trunk_lr: float | None = recorded(
         0.1, "training", "cmr_mobile: learning rate of the trunk as a share of LR, after TRUNK_STEPS"
