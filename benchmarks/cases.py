@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import Dataset
 
 from benchmarks.baseline.loader import PlainFreiHAND
 from benchmarks.baseline.network import PlainCMR
@@ -18,12 +18,12 @@ from benchmarks.baseline.training import PlainStep
 from datasets.augmented import HOST, REFERENCE, SampleSettings
 from datasets.device import finish_batch
 from datasets.freihand import FreiHANDTraining
+from datasets.loading import load_batches
 from models import HandPredictor, build_model
 from models.cmr import CMR
 from models.inference import InferenceCMR, compile_network
 from models.losses import cmr_loss
 from models.registration import contour_extents, fit_extents, fit_landmarks, register
-from runner.setup import start_worker
 from runner.train import coarse_selections
 from utils.geometry import INPUT_SIZE_PX, project
 from utils.result_plot import plot_result
@@ -201,11 +201,7 @@ class Stream:
                 yield [(epoch, index) for index in range(first, first + self.batch)]
 
     def start(self) -> None:
-        loader = DataLoader(
-            self.dataset, batch_sampler=list(_take(self._keys(), 4000)), num_workers=self.workers,
-            worker_init_fn=start_worker, multiprocessing_context="fork" if self.workers else None,
-        )  # fmt: skip
-        self.batches = iter(loader)
+        self.batches = load_batches(self.dataset, list(_take(self._keys(), 4000)), self.workers)
 
     def next(self, device: torch.device) -> dict[str, torch.Tensor]:
         return {name: value.to(device, non_blocking=True) for name, value in next(self.batches).items()}

@@ -41,6 +41,8 @@ class SampleSettings:
 class AugmentedHands(Dataset, ABC):
     """Augmented training samples. One is asked for by (epoch, index), which with the seed fixes its augmentation."""
 
+    in_threads = False  # see `datasets.loading.load_batches`
+
     def __init__(self, settings: SampleSettings) -> None:
         self.settings = settings
 

@@ -6,7 +6,7 @@ import numpy as np
 from torch.utils.data import Dataset
 
 from datasets.augmentation import HandSample
-from datasets.augmented import AugmentedHands, SampleSettings
+from datasets.augmented import REFERENCE, AugmentedHands, SampleSettings
 from datasets.cache import open_cache
 from datasets.freihand_files import FreiHANDFiles, read_rows, require_numbered
 from utils.geometry import EVALUATION_HALF_PX, INPUT_MEAN, INPUT_STD, crop_image, crop_intrinsics, to_network_input
@@ -35,6 +35,7 @@ class FreiHANDTraining(AugmentedHands):
             self.source = FreiHANDFiles(self.root, num_vertices)
         else:
             self.source = open_cache(Path(cache), self.root, num_vertices)
+            self.in_threads = settings.pixels != REFERENCE
 
     def __len__(self) -> int:
         return len(self.source)

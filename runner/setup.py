@@ -1,11 +1,9 @@
 """From options to a device, a template and a network."""
 
 import logging
-import os
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import cv2
 import torch
 
 from models import CMR, HandPredictor, build_model
@@ -37,6 +35,7 @@ def prepare(options: Options) -> Setup:
     if options.n_threads:
         torch.set_num_threads(options.n_threads)
     torch.use_deterministic_algorithms(select_device(options).type == "cpu")
+    torch.utils.deterministic.fill_uninitialized_memory = False  # a tenth of a training step, and nothing reads it
     return load_setup(options)
 
 
@@ -168,11 +167,3 @@ def silent_log() -> logging.Logger:
     logger.propagate = False
     logger.addHandler(logging.NullHandler())
     return logger
-
-
-def start_worker(_worker: int) -> None:
-    """Data workers are many: one OpenCV thread each. In a process group of their own they are spared the Ctrl-C and
-    the SIGTERM that a terminal, `timeout` or a job script sends to the whole group: it is for the main process to act
-    on them, and it still needs its workers to finish the step."""
-    cv2.setNumThreads(0)
-    os.setpgrp()

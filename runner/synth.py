@@ -17,9 +17,10 @@ import numpy as np
 from tqdm import tqdm
 
 from datasets.freihand_files import MASK_THRESHOLD, read_rows
+from datasets.loading import start_worker
 from options import Options
 from options.options import GENERATOR_FOLDERS, PROCEDURAL
-from runner.setup import start_worker, with_recorded_options
+from runner.setup import with_recorded_options
 from runner.training_data import generator_settings
 from synthesis.contact_sheet import contact_sheet, labelled
 from synthesis.generator import EVALUATION, TRAINING, VERSION, HandGenerator

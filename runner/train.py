@@ -15,12 +15,12 @@ import torch
 from tensorboardX import SummaryWriter
 from torch import Tensor
 from torch.nn.parallel import DistributedDataParallel
-from torch.utils.data import DataLoader
 from tqdm import tqdm
 from tqdm.contrib.logging import logging_redirect_tqdm
 
 from datasets.device import finish_batch
 from datasets.features import FeatureSamples, finish_features
+from datasets.loading import load_batches
 from datasets.sampler import EpochBatches
 from models.inference import compile_network
 from models.losses import cmr_loss
@@ -28,7 +28,7 @@ from models.mobile import MobileCMR
 from options import Options
 from options.options import RECORDED
 from runner.ranks import Ranks, joined_ranks
-from runner.setup import Setup, prepare, select_device, silent_log, start_log, start_worker
+from runner.setup import Setup, prepare, select_device, silent_log, start_log
 from runner.training_data import training_data
 from runner.training_images import training_overview
 from utils.errors import InputError, TrainingDivergedError
@@ -54,18 +54,25 @@ class Trainer:
         if ranks.count > 1:
             self.network = DistributedDataParallel(self.network, broadcast_buffers=False)
         self.dataset = training_data(options, setup.template.num_vertices[0], self.device.type == "cuda")
+        if ranks.count > 1 and (options.trunk_samples or options.trunk_steps):
+            raise InputError("--trunk_samples and --trunk_steps are for a single process")
         if options.trunk_samples:
             if not isinstance(self.model, MobileCMR):
                 raise InputError("--trunk_samples is for --model cmr_mobile, which has a trunk")
-            trunk = self.model.trunk.eval()
+            trunk = self.model.trunk
+            for parameter in trunk.early_parameters():
+                parameter.requires_grad_(False)
             folder = options.data_root / "features"
             self.dataset = FeatureSamples(folder, self.dataset, options.trunk_samples, trunk, options.workers)
         self.faces = torch.from_numpy(setup.template.faces[0]).to(self.device)
         self.coarse_vertices = [torch.from_numpy(index).to(self.device) for index in coarse_selections(setup.template)]
         self.regressor = torch.from_numpy(setup.template.joint_regressor).float().to(self.device)
-        self.trunk = list(self.model.trunk.parameters()) if isinstance(self.model, MobileCMR) else []
+        self.trunk = []
+        if isinstance(self.model, MobileCMR):
+            self.trunk = [one for one in self.model.trunk.parameters() if one.requires_grad]
         ids = {id(parameter) for parameter in self.trunk}
-        groups = [{"params": [one for one in self.model.parameters() if id(one) not in ids]}]
+        rest = [one for one in self.model.parameters() if one.requires_grad and id(one) not in ids]
+        groups = [{"params": rest}]
         if self.trunk:
             groups.append({"params": self.trunk})
         self.optimizer = torch.optim.Adam(groups, lr=options.lr, weight_decay=options.weight_decay, fused=True)
@@ -124,14 +131,7 @@ class Trainer:
             options.model, options.backbone, len(self.dataset), self.step, self.last_step,
             self.batches.steps_per_epoch, self.device, self.ranks.count,
         )  # fmt: skip
-        loader = DataLoader(
-            self.dataset,
-            batch_sampler=self.batches,
-            num_workers=options.workers,
-            pin_memory=self.device.type == "cuda",
-            worker_init_fn=start_worker,
-            multiprocessing_context="fork" if options.workers else None,  # generators share what they have read
-        )
+        batches = load_batches(self.dataset, self.batches, options.workers, self.device.type == "cuda")
         board = None
         if self.ranks.first:
             board = SummaryWriter(str(options.run_dir / "board"), purge_step=self.step)
@@ -145,7 +145,6 @@ class Trainer:
                     disable=not self.ranks.first,
                 ) as bar,
             ):  # fmt: skip
-                batches = iter(loader)
                 while parts := list(islice(batches, options.accumulate)):
                     self._one_step(parts, board, bar)
                     if self.step >= self.last_step or self.stop_signal is not None:
@@ -168,7 +167,7 @@ class Trainer:
         sums = 0.0
         for number, part in enumerate(parts, 1):
             batch = {name: value.to(self.device, non_blocking=True) for name, value in part.items()}
-            if "pooled" in batch:
+            if "early" in batch:
                 batch = finish_features(batch, options.size)
             else:
                 batch = finish_batch(batch, options.size, options.img_mean, options.img_std)

@@ -14,7 +14,7 @@ from datasets.augmented import SampleSettings
 from datasets.cache import ARRAYS, open_cache
 from datasets.freihand import FreiHANDTraining
 from datasets.freihand_files import FreiHANDFiles
-from runner.setup import start_worker
+from datasets.loading import start_worker
 from utils.errors import InputError
 
 
