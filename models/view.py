@@ -71,13 +71,16 @@ class HandView:
         )
 
 
-def view_of(landmarks_px: np.ndarray, K: np.ndarray, size: int, margin: float, mirrored: bool) -> HandView:
+def view_of(
+    landmarks_px: np.ndarray, K: np.ndarray, size: int, margin: float, mirrored: bool, turn: float = 0.0
+) -> HandView:
     """The camera that shows landmarks (21, 2) of a picture upright, in the middle, their box `1 / margin` of the side.
 
     Args:
         K: (3, 3) intrinsics of the picture.
         size: side of the crop in pixels.
         mirrored: show a left hand as a right one. The intrinsics stay, the principal point being in the middle.
+        turn: radians by which the hand leans clockwise from upright.
     """
     homogeneous = np.column_stack([landmarks_px, np.ones(len(landmarks_px))])
     rays = homogeneous @ np.linalg.inv(K).T
@@ -91,6 +94,7 @@ def view_of(landmarks_px: np.ndarray, K: np.ndarray, size: int, margin: float, m
         rotation = _looking_at(np.append((low + high) / 2, 1.0)) @ rotation
     focal = size / (margin * max((high - low).max(), 1e-6))
     middle = (size - 1) / 2
+    rotation = _roll(-turn) @ rotation
     return HandView(rotation, np.array([[focal, 0, middle], [0, focal, middle], [0, 0, 1]]), size, mirrored)
 
 
