@@ -6,6 +6,7 @@ import cv2
 import numpy as np
 
 from detection.networks import TFLiteNetwork
+from utils.warp import cut_square
 
 INPUT_PX = 192
 GRIDS = ((24, 2), (12, 6))  # cells a side, anchors in each
@@ -40,7 +41,7 @@ class Roi:
 
     def cut(self, image: np.ndarray, size: int) -> np.ndarray:
         """The square (size, size, 3), black outside of the picture."""
-        return cv2.warpAffine(image, self.affine(size), (size, size), flags=cv2.INTER_LINEAR)
+        return cut_square(image, np.vstack([self.affine(size), [0, 0, 1]]), size)
 
     def to_picture(self, points: np.ndarray, size: int) -> np.ndarray:
         """Pixels (..., 2) of the square at size x size as pixels of the picture."""

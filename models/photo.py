@@ -1,7 +1,7 @@
 """From any picture to the hands in it, in front of its camera: detection, a camera for each hand, the network."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -14,8 +14,7 @@ from utils.geometry import to_network_input
 from utils.joints import hand_length
 
 MOBILE_MARGIN, PAPER_MARGIN = 1.6, 1.3  # side of the crop over the hand's box: what the networks were trained on
-LOOKS = ((0.0, 1.0), (np.deg2rad(14), 0.92))  # lean and relative margin of the crops whose hands are averaged
-UNSURE = (0.2, 0.8)  # probability of a right hand between which the network decides by how well a hand fits
+UNSURE = (0.05, 0.95)  # probability of a right hand between which the network is asked, too: where it sees more
 DETECT = ("auto", "always", "never")
 LEFT, RIGHT = "left", "right"
 
@@ -29,7 +28,7 @@ class PhotoHand:
         found: what the detector says of it; None where it was not asked.
         camera: of the picture.
         view: the crop's own camera.
-        crop: (S, S, 3) uint8, what the network saw first; a left hand mirrored.
+        crop: (S, S, 3) uint8, what the network saw; a left hand mirrored.
         vertices_m: (V, 3) and joints_m: (21, 3), camera space.
         landmarks_px: (21, 2), of the picture.
         landmark_confidence: (21,).
@@ -97,6 +96,11 @@ def _sides(found: FoundHand, hand: str) -> tuple[bool, ...]:
     return (left, not left) if UNSURE[0] < found.right < UNSURE[1] else (left,)
 
 
+def _clearness(hand: PhotoHand) -> float:
+    """How clearly the landmarks are seen; a hand that is taken for one of the other side looks blurred."""
+    return float(hand.landmark_confidence.mean())
+
+
 class PhotoPredictor:
     """Networks ready to use on pictures.
 
@@ -110,7 +114,6 @@ class PhotoPredictor:
         self.calibration = calibration or Calibration()
         self.mobile = predictor.mobile
         self.margin = MOBILE_MARGIN if self.mobile else PAPER_MARGIN
-        self.looks = LOOKS if self.mobile else LOOKS[:1]
         self._finder: HandFinder | None = None
 
     @property
@@ -153,20 +156,15 @@ class PhotoPredictor:
             crop, crop_K = self.predictor.fit(image, camera.K)
             view = HandView(np.eye(3), crop_K, self.predictor.size, hand == LEFT)
             crop = np.ascontiguousarray(crop[:, ::-1]) if view.mirrored else crop
-            return [self._joined(self._predict([view], [crop], [None], camera), hand_length_m)]
+            return self._predict([view], [crop], [None], camera, hand_length_m)
         found = self.finder(image, detect)
         if not found:
             return []
-        wanted = [(one, left, *look) for one in found for left in _sides(one, hand) for look in self.looks]
-        views = [
-            view_of(one.landmarks_px, camera.K, self.predictor.size, self.margin * margin, left, lean)
-            for one, left, lean, margin in wanted
-        ]
+        sides = [(one, left) for one in found for left in _sides(one, hand)]
+        views = [view_of(one.landmarks_px, camera.K, self.predictor.size, self.margin, left) for one, left in sides]
         crops = [view.cut(image, camera.K) for view in views]
-        seen = self._predict(views, crops, [one for one, *_ in wanted], camera)
-        count = len(self.looks)
-        hands = [self._joined(seen[first : first + count], hand_length_m) for first in range(0, len(seen), count)]
-        return [min((hand for hand in hands if hand.found is one), key=lambda hand: hand.residual_px) for one in found]
+        hands = self._predict(views, crops, [one for one, _ in sides], camera, hand_length_m)
+        return [max((hand for hand in hands if hand.found is one), key=_clearness) for one in found]
 
     @staticmethod
     def _camera(image: np.ndarray, K: np.ndarray | Camera | None) -> Camera:
@@ -182,8 +180,8 @@ class PhotoPredictor:
         crops: Sequence[np.ndarray],
         found: Sequence[FoundHand | None],
         camera: Camera,
+        hand_length_m: float | None,
     ) -> list[PhotoHand]:
-        """One hand for each crop; its confidence is left to `_joined`."""
         predictor = self.predictor
         inputs = np.stack([to_network_input(crop, predictor.mean, predictor.std) for crop in crops])
         K = []
@@ -195,6 +193,8 @@ class PhotoPredictor:
         result = []
         for index, view in enumerate(views):
             vertices, joints = (view.to_picture_frame(points[index]) for points in (hands.vertices_m, hands.joints_m))
+            scale = 1.0 if hand_length_m is None else hand_length_m / hand_length(joints)
+            residual, landmark_confidence = float(hands.residual_px[index]), hands.confidence[index]
             result.append(
                 PhotoHand(
                     side=LEFT if view.mirrored else RIGHT,
@@ -202,37 +202,15 @@ class PhotoPredictor:
                     camera=camera,
                     view=view,
                     crop=crops[index],
-                    vertices_m=vertices,
-                    joints_m=joints,
+                    vertices_m=vertices * scale,
+                    joints_m=joints * scale,
                     landmarks_px=view.to_picture(hands.landmarks_px[index], camera.K),
-                    landmark_confidence=hands.confidence[index],
+                    landmark_confidence=landmark_confidence,
                     silhouette=hands.silhouette[index],
-                    residual_px=float(hands.residual_px[index]),
+                    residual_px=residual,
                     success=bool(hands.success[index]),
-                    confidence=0.0,
-                    known_size=False,
+                    confidence=self.calibration(residual, landmark_confidence),
+                    known_size=hand_length_m is not None,
                 )
             )
         return result
-
-    def _joined(self, looks: Sequence[PhotoHand], hand_length_m: float | None) -> PhotoHand:
-        """What the crops of one hand say together: the mean of those whose position can be relied upon, if any."""
-        sure = [look for look in looks if look.success] or looks
-
-        def mean(name: str) -> np.ndarray:
-            return np.mean([getattr(look, name) for look in sure], axis=0)
-
-        joints = mean("joints_m")
-        scale = 1.0 if hand_length_m is None else hand_length_m / hand_length(joints)
-        residual, landmark_confidence = float(mean("residual_px")), mean("landmark_confidence")
-        return replace(
-            looks[0],
-            vertices_m=mean("vertices_m") * scale,
-            joints_m=joints * scale,
-            landmarks_px=mean("landmarks_px"),
-            landmark_confidence=landmark_confidence,
-            residual_px=residual,
-            success=sure[0].success,
-            confidence=self.calibration(residual, landmark_confidence),
-            known_size=hand_length_m is not None,
-        )

@@ -103,11 +103,13 @@ class HandPredictor:
         vertices = output["mesh_pred"][0].double() * MESH_SCALE_M
         joints = self.regressor @ vertices
         landmarks, confidence = heatmap_peaks(output["uv_pred"], self.size)
-        landmarks = output.get("landmarks", landmarks)
-        extents = silhouette_extents(output["mask_pred"], self.size)
+        if self.mobile:  # its landmarks are means, which no peak has to be trusted for; its silhouette is coarse
+            landmarks, trusted, extents = output["landmarks"], torch.ones_like(confidence), None
+        else:
+            trusted, extents = confidence, silhouette_extents(output["mask_pred"], self.size)
         unit = _usual_distance(joints, landmarks.double(), K) if any_distance else torch.ones_like(K[:, 0, 0])
         scale = unit[:, None, None]  # a hand twice as large looks the same at twice the distance
-        registration = register(vertices * scale, joints * scale, landmarks, confidence, K, self.size, extents)
+        registration = register(vertices * scale, joints * scale, landmarks, trusted, K, self.size, extents)
         translation = registration.translation_m / unit[:, None]
         offset = translation[:, None]
         return Hands(

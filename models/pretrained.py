@@ -7,6 +7,7 @@ import torch
 from models.checkpoint import model_from_checkpoint, read_checkpoint
 from models.photo import Calibration, PhotoPredictor
 from models.predictor import HandPredictor
+from utils.errors import InputError
 from utils.geometry import INPUT_MEAN, INPUT_SIZE_PX, INPUT_STD
 from utils.template import OPEN_HAND, ROOT, load_template
 
@@ -32,6 +33,15 @@ def load_pretrained(path: str | Path = SHIPPED_WEIGHTS, device: str = "cpu") -> 
 
 
 def calibration_of(training: dict) -> Calibration | None:
-    """The calibration in a checkpoint, if it has one."""
+    """The calibration in a checkpoint, if it has one. Raises InputError if it is not one."""
     stored = training.get("calibration")
-    return Calibration(tuple(stored["weights"]), float(stored["good_mm"])) if stored else None
+    if stored is None:
+        return None
+    try:
+        weights = tuple(map(float, stored["weights"]))
+        good_mm = float(stored["good_mm"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise InputError(f"the calibration of the weights cannot be used ({error!r})") from error
+    if len(weights) != len(Calibration().weights):
+        raise InputError(f"the calibration of the weights has {len(weights)} numbers, not {len(Calibration().weights)}")
+    return Calibration(weights, good_mm)

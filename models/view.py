@@ -9,9 +9,10 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
+from utils.warp import cut_square
+
 WRIST, MIDDLE_KNUCKLE = 0, 9
 CENTERINGS = 3  # the middle of a box in one camera is not quite that in another
-FINE_ENOUGH = 0.6  # sides of picture pixels below this many crop pixels are averaged first
 LARGEST_ANGLE = np.deg2rad(80)
 
 
@@ -37,22 +38,7 @@ class HandView:
         Args:
             image: (H, W, 3) uint8, the picture; K: (3, 3) its intrinsics.
         """
-        to_crop = self._homography(K)
-        corners = np.array([[0, 0], [0, 1], [1, 0], [1, 1]], np.float64) * (self.size - 1)
-        corners = cv2.perspectiveTransform(corners[None], np.linalg.inv(to_crop))[0]
-        height, width = image.shape[:2]
-        low = np.clip(np.floor(corners.min(axis=0)).astype(int) - 2, 0, [width - 1, height - 1])
-        high = np.clip(np.ceil(corners.max(axis=0)).astype(int) + 3, low + 1, [width, height])
-        part = image[low[1] : high[1], low[0] : high[0]]
-        scale = self.size / max(np.linalg.norm(corners[1] - corners[0]), np.linalg.norm(corners[2] - corners[0]))
-        shrink = scale / FINE_ENOUGH
-        placed = np.array([[1, 0, low[0]], [0, 1, low[1]], [0, 0, 1.0]])
-        if shrink < 1:
-            size = np.maximum(np.rint((high - low) * shrink), 1).astype(int)
-            part = cv2.resize(part, size.tolist(), interpolation=cv2.INTER_AREA)
-            step = (high - low) / size
-            placed = placed @ np.array([[step[0], 0, (step[0] - 1) / 2], [0, step[1], (step[1] - 1) / 2], [0, 0, 1]])
-        return cv2.warpPerspective(part, to_crop @ placed, (self.size, self.size), flags=cv2.INTER_LINEAR)
+        return cut_square(image, self._homography(K), self.size)
 
     def _homography(self, K: np.ndarray) -> np.ndarray:
         """Pixel of the picture to pixel of the crop (3, 3)."""
@@ -71,16 +57,13 @@ class HandView:
         )
 
 
-def view_of(
-    landmarks_px: np.ndarray, K: np.ndarray, size: int, margin: float, mirrored: bool, turn: float = 0.0
-) -> HandView:
+def view_of(landmarks_px: np.ndarray, K: np.ndarray, size: int, margin: float, mirrored: bool) -> HandView:
     """The camera that shows landmarks (21, 2) of a picture upright, in the middle, their box `1 / margin` of the side.
 
     Args:
         K: (3, 3) intrinsics of the picture.
         size: side of the crop in pixels.
         mirrored: show a left hand as a right one. The intrinsics stay, the principal point being in the middle.
-        turn: radians by which the hand leans clockwise from upright.
     """
     homogeneous = np.column_stack([landmarks_px, np.ones(len(landmarks_px))])
     rays = homogeneous @ np.linalg.inv(K).T
@@ -94,7 +77,6 @@ def view_of(
         rotation = _looking_at(np.append((low + high) / 2, 1.0)) @ rotation
     focal = size / (margin * max((high - low).max(), 1e-6))
     middle = (size - 1) / 2
-    rotation = _roll(-turn) @ rotation
     return HandView(rotation, np.array([[focal, 0, middle], [0, focal, middle], [0, 0, 1]]), size, mirrored)
 
 

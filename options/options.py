@@ -63,7 +63,7 @@ class Options:
     device: str = option("auto", "run", "where to compute; auto takes CUDA if there is one", DEVICES)
     device_idx: int = option(0, "run", "which CUDA device")
     n_threads: int = option(0, "run", "CPU threads of the computation; 0: PyTorch's choice")
-    workers: int = option(2, "run", "processes that load data; 0: load in the main process")
+    workers: int = option(2, "run", "threads (cached data) or processes that make samples; 0: the main process does")
     seed: int | None = recorded(1, "run", "seed of weights, order and augmentation")
     resume: str | None = option(
         None,

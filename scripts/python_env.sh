@@ -30,6 +30,8 @@ prepare_environment() {
     fi
 }
 
+export OMP_WAIT_POLICY="${OMP_WAIT_POLICY:-passive}" # threads of PyTorch, OpenCV and numba take turns on the same cores
+
 if [ -z "${PYTHON:-}" ]; then
     if command -v flock >/dev/null; then
         exec 9>"$ROOT/.venv.lock"

@@ -84,8 +84,12 @@ def main() -> None:
     camera_mm = found["camera_mm"]
     share = len(errors) / found["images"]
     print(f"hand found in {share:.1%} of {found['images']} images, a right one in {found['right'].mean():.1%} of these")
-    print(f"PA-MPJPE mean {errors.mean():.2f} median {np.median(errors):.2f} mm")
-    print(f"camera space mean {camera_mm.mean():.1f} median {np.median(camera_mm):.1f} mm")
+    for name, values in (("PA-MPJPE", errors), ("camera space", camera_mm)):
+        right = values[found["right"]]
+        print(
+            f"{name}: mean {values.mean():.2f} median {np.median(values):.2f} mm; "
+            f"of those taken for right hands mean {right.mean():.2f} median {np.median(right):.2f} mm"
+        )
     print(f"{1000 * np.median(found['seconds']):.1f} ms an image")
     features, even = found["features"], np.arange(len(good)) % 2 == 0
     calibration = calibrate(features[even], good[even], arguments.good_mm)

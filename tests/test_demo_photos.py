@@ -88,7 +88,7 @@ def test_the_first_command_of_the_readme(tmp_path):
     said = demo("--out_dir", tmp_path)
     assert said.returncode == 0, said.stderr
     assert "cmr_mobile.pt" in said.stdout
-    assert len(list(tmp_path.glob("*_mesh.ply"))) == 3
+    assert len(list(tmp_path.glob("*_mesh.ply"))) == 5
 
 
 def test_known_size_and_side(tmp_path):
