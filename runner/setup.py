@@ -136,6 +136,8 @@ def with_recorded_options(options: Options, checkpoint: Checkpoint | None) -> Op
     options = replace(options, **filled)
     if options.model == MOBILE:
         options = replace(options, backbone=MOBILE_BACKBONE)
+    if options.phase in ("train", "synth") and options.hand == "auto":
+        options = replace(options, hand="right")
     if options.phase == "demo" and options.detect is None:
         options = replace(options, detect="auto" if options.model == MOBILE else "never")
     check_values(options, f"{checkpoint.path}: " if checkpoint is not None else "")

@@ -35,6 +35,7 @@ def test_samples(rendered_freihand, template):
     assert shapes == {
         "image": (3, 96, 96),
         "mesh": (750, 3),
+        "landmarks_px": (21, 2),
         "heatmaps": (21, 48, 48),
         "silhouette": (48, 48),
     }

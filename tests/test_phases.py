@@ -156,7 +156,7 @@ def test_weights_without_training_state_start_a_new_run(trained, rendered_freiha
     torch.save(content, tmp_path / "released.pt")
     arguments = ["--resume", str(tmp_path / "released.pt"), "--size", "64", "--batch_size", "4", "--max_steps", "1"]
     result = run("train", rendered_freihand, tmp_path, *arguments)
-    assert "new run from its weights" in result.stderr
+    assert "new run from the weights of" in result.stderr
     assert weights(tmp_path)["step"] == 1
     result = run("train", rendered_freihand, tmp_path, *arguments, status=2)
     assert "exists" in result.stderr

@@ -40,7 +40,7 @@ def test_joints_of_the_reference_predictions(released_template):
 def test_open_hand_is_a_right_hand_of_adult_size(template):
     joints = template.joint_regressor @ template.vertices
     assert 0.16 < np.linalg.norm(joints[12] - joints[0]) < 0.21
-    np.testing.assert_allclose(joints[0], 0, atol=1e-3)
+    assert 0.003 < np.linalg.norm(joints[0]) < 0.006  # labelled where FreiHAND has it, not where the hand turns
     np.testing.assert_allclose(template.joint_regressor.sum(axis=1), 1)
     # Each finger's joints lie one behind the other.
     for base in range(1, 21, 4):

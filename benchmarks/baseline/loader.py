@@ -18,6 +18,7 @@ class PlainFreiHAND(FreiHANDTraining):
         return {
             "image": to_network_input(sample.image, settings.mean, settings.std),
             "mesh": (sample.vertices_m / MESH_SCALE_M).astype(np.float32),
+            "landmarks_px": sample.landmarks_px.astype(np.float32),
             "heatmaps": np.stack(maps),
             "silhouette": half_size(sample.mask).astype(np.float32) / 255,
         }
