@@ -24,7 +24,7 @@ class Hands:
     Attributes:
         vertices_m: (B, V, 3) float64, camera space.
         joints_m: (B, 21, 3) float64, camera space, FreiHAND order.
-        landmarks_px: (B, 21, 2) float32, arg-max of the heat maps.
+        landmarks_px: (B, 21, 2) float32, arg-max of the heat maps; of the mobile network their means.
         confidence: (B, 21) float32, maxima of the heat maps.
         silhouette: (B, S/2, S/2) float32 probabilities.
         translation_m: (B, 3) float64, position of the wrist's origin in camera space.
