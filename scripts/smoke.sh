@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Everything once, small, on a fresh clone: generate 2,000 hands, train a little, evaluate with score, run the demo.
-# Five to six minutes on two cores; the results are in out/smoke. Started again, it goes on where it was. The network is
+# Five to ten minutes on two cores; the results are in out/smoke. Started again, it goes on where it was. The network is
 # far from trained: this shows that the parts work together.
 source "$(dirname "${BASH_SOURCE[0]}")/python_env.sh"
 OUT="$ROOT/out/smoke"
