@@ -8,11 +8,12 @@ from pathlib import Path
 import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset, Subset
+from torch.utils.data import Dataset
 from tqdm import tqdm
 
 from datasets.augmented import AugmentedHands
 from datasets.device import finish_batch, landmark_heatmaps
+from datasets.loading import load_batches
 from models.hand_trunk import EarlyMap, HandTrunk
 from utils.errors import InputError
 from utils.files import atomic_write, read_json, write_json
@@ -30,7 +31,7 @@ class FeatureSamples(Dataset):
         source: what is augmented. Sample i is that of (epoch, index) = divmod(i, len(source)).
         count: how many.
         trunk: whose early stages stay as they are.
-        workers: processes that augment.
+        workers: threads or processes that augment, see `load_batches`.
         chunk: samples in a file.
 
     Raises:
@@ -83,8 +84,8 @@ def _make_chunk(
     device = next(trunk.parameters()).device
     per_pass = LOADED if device.type == "cuda" else 2  # on a CPU the large maps of many do not stay in the caches
     rows = []
-    loader = DataLoader(_Keyed(source, keys), batch_size=LOADED, num_workers=workers)
-    for loaded in loader:
+    batches = [keys[first : first + LOADED] for first in range(0, len(keys), LOADED)]
+    for loaded in load_batches(source, batches, workers):
         batch = {name: value.to(device) for name, value in loaded.items()}
         batch = finish_batch(batch, settings.size, settings.mean, settings.std)
         with torch.inference_mode():
@@ -96,16 +97,6 @@ def _make_chunk(
         rows.append(_records(arrays))
     with atomic_write(path) as file:
         np.save(file, np.concatenate(rows))
-
-
-class _Keyed(Subset):
-    """Samples by key. (A `Subset` fetches single items, whatever they are asked for with.)"""
-
-    def __getitem__(self, index: int) -> dict[str, np.ndarray]:
-        return self.dataset[self.indices[index]]
-
-    def __getitems__(self, indices: list[int]) -> list[dict[str, np.ndarray]]:
-        return [self[index] for index in indices]
 
 
 def _records(arrays: dict[str, np.ndarray]) -> np.ndarray:
