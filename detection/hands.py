@@ -59,21 +59,19 @@ class HandFinder:
 
         Args:
             detect: `always` returns what the palm detector leads to; `never` takes the whole image for one hand,
-                whichever way it is turned; `auto` does the former, and where that finds nothing the latter, if it is a
-                hand then.
+                whichever way it is turned; `auto` does the former, and where that finds nothing that is clear the
+                latter as well, if it is a hand then: of two that are in the same place the surer one counts.
         """
-        hands = []
+        hands: list[FoundHand] = []
         if detect != "never":
-            for palm in self.palms(image):
-                hand = self._surer(image, self.landmarks(image, palm.roi, palm.score))
-                if hand.presence > MIN_PRESENCE:
-                    hands.append(hand)
-            hands = _distinct(hands)
-        if hands or detect == "always":
+            looks = [self._surer(image, self.landmarks(image, palm.roi, palm.score)) for palm in self.palms(image)]
+            hands = _distinct([hand for hand in looks if hand.presence > MIN_PRESENCE])
+        if detect == "always" or (hands and hands[0].presence > CLEAR):
             return hands
-        whole = self.whole_image(image)
-        whole = self._surer(image, whole)
-        return [whole] if detect == "never" or whole.presence > MIN_PRESENCE else []
+        whole = self._surer(image, self.whole_image(image))
+        if detect == "never":
+            return [whole]
+        return _distinct([*hands, whole]) if whole.presence > MIN_PRESENCE else hands
 
     def whole_image(self, image: np.ndarray) -> FoundHand:
         """The hand that fills an image, whichever way it is turned."""

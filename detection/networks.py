@@ -2,17 +2,19 @@
 
 from pathlib import Path
 
-import cv2
 import numpy as np
+import torch
+from ai_edge_litert.interpreter import Interpreter
 
 from utils.errors import InputError
 from utils.template import ROOT
 
 FOLDER = ROOT / "weights/mediapipe"
+MOST_THREADS = 4  # networks this small are not faster with more
 
 
 class TFLiteNetwork:
-    """A network with one image as input.
+    """A network with one image as input, on the CPU.
 
     Args:
         name: of a file in `weights/mediapipe`.
@@ -25,13 +27,17 @@ class TFLiteNetwork:
     def __init__(self, name: str, outputs: tuple[str, ...]) -> None:
         path: Path = FOLDER / name
         try:
-            # OpenCV's newer engine leaves out all outputs of these networks but one.
-            self.network = cv2.dnn.readNetFromTFLite(str(path), cv2.dnn.ENGINE_CLASSIC)
-        except cv2.error as error:
-            raise InputError(f"{path}: cannot be read ({error.err}); `git checkout weights` restores it") from error
-        self.outputs = outputs
+            interpreter = Interpreter(str(path), num_threads=min(torch.get_num_threads(), MOST_THREADS))
+            interpreter.allocate_tensors()
+        except (ValueError, RuntimeError) as error:
+            raise InputError(f"{path}: cannot be read ({error}); `git checkout weights` restores it") from error
+        self.interpreter = interpreter
+        self.input = interpreter.get_input_details()[0]["index"]
+        places = {detail["name"]: detail["index"] for detail in interpreter.get_output_details()}
+        self.outputs = [places[output] for output in outputs]
 
     def __call__(self, image: np.ndarray) -> list[np.ndarray]:
         """The outputs for an RGB image (S, S, 3) uint8 of the network's size."""
-        self.network.setInput(np.ascontiguousarray(image.transpose(2, 0, 1)[None], np.float32) / 255)
-        return list(self.network.forward(self.outputs))
+        self.interpreter.set_tensor(self.input, np.divide(image[None], 255, dtype=np.float32))
+        self.interpreter.invoke()
+        return [self.interpreter.get_tensor(place) for place in self.outputs]

@@ -4,8 +4,10 @@ import cv2
 import numpy as np
 import pytest
 
-from detection.hands import HandFinder
+from detection.hands import CLEAR, SAME_HAND_SHARE, HandFinder
+from detection.networks import FOLDER, TFLiteNetwork
 from detection.palm import Roi, box_containment, box_overlap
+from utils.errors import InputError
 from utils.images import read_image
 from utils.template import ROOT
 
@@ -52,6 +54,30 @@ def test_no_hand_is_no_hand(finder, rng):
     assert finder(noise, "always") == []
     assert finder(np.zeros((1, 1, 3), np.uint8)) == []
     assert len(finder(noise, "never")) == 1
+
+
+@pytest.mark.parametrize("side", [40, 64, 100, 160])
+def test_a_small_crop_is_taken_whole_where_that_is_surer(finder, side):
+    for name in (*NAMES, "pointing"):
+        small = cv2.resize(picture(name), (side, side), interpolation=cv2.INTER_AREA)
+        palms, either = finder(small, "always"), finder(small, "auto")
+        assert max((hand.presence for hand in either), default=0) >= max((hand.presence for hand in palms), default=0)
+        assert len(either) >= bool(palms)
+        clear = palms and palms[0].presence > CLEAR
+        assert not clear or len(either) == len(palms)
+        boxes = np.array([hand.box_px for hand in either]).reshape(-1, 4)
+        for i, box in enumerate(boxes):
+            others = np.delete(boxes, i, axis=0)
+            assert not len(others) or box_containment(box, others).max() < SAME_HAND_SHARE
+
+
+def test_a_damaged_file_is_named(tmp_path):
+    cut = tmp_path / "cut.tflite"
+    cut.write_bytes((FOLDER / "palm_detection_full.tflite").read_bytes()[:100_000])
+    with pytest.raises(InputError, match="cut.tflite"):
+        TFLiteNetwork(str(cut), ())
+    with pytest.raises(InputError, match="missing.tflite"):
+        TFLiteNetwork("missing.tflite", ())
 
 
 def test_a_turned_square_and_back(rng):

@@ -4,6 +4,7 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from ai_edge_litert.interpreter import Interpreter
 from torch.autograd import gradcheck
 
 from datasets.augmentation import AugmentationSettings
@@ -11,7 +12,7 @@ from datasets.augmented import HOST, SampleSettings
 from datasets.features import FeatureSamples, finish_features
 from datasets.freihand import FreiHANDTraining
 from detection.hands import LANDMARK_PX
-from detection.networks import TFLiteNetwork
+from detection.networks import FOLDER
 from models import build_model
 from models.inference import for_inference
 from models.mobile import mean_position
@@ -31,25 +32,16 @@ def mobile(template):
 
 
 def test_trunk_has_the_pooled_features_of_the_published_network(mobile):
-    network = TFLiteNetwork("hand_landmark_full.tflite", ())
-    network.outputs = (POOLED,) if POOLED in network.network.getLayerNames() else _pooled_layer(network)
+    published = Interpreter(str(FOLDER / "hand_landmark_full.tflite"), experimental_preserve_all_tensors=True)
+    published.allocate_tensors()
+    (place,) = [detail["index"] for detail in published.get_tensor_details() if detail["name"] == POOLED]
     for name in ("back", "palm", "pointing"):
         image = cv2.resize(read_image(ROOT / f"images/{name}_img.jpg"), (LANDMARK_PX, LANDMARK_PX))
-        (expected,) = network(image)
+        published.set_tensor(published.get_input_details()[0]["index"], image[None].astype(np.float32) / 255)
+        published.invoke()
         with torch.inference_mode():
             found = mobile.trunk(torch.from_numpy(image).permute(2, 0, 1)[None].float() / 255).pooled
-        np.testing.assert_allclose(found.numpy().ravel(), expected.ravel(), atol=1e-3)
-
-
-def _pooled_layer(network):
-    """The layer with 1,152 values that the four heads read."""
-    network.network.setInput(np.zeros((1, 3, LANDMARK_PX, LANDMARK_PX), np.float32))
-    names = network.network.getLayerNames()
-    for name in names:
-        value = np.asarray(network.network.forward(name))
-        if value.size == 1152:
-            return (name,)
-    raise AssertionError("no pooled features among the layers")
+        np.testing.assert_allclose(found.numpy().ravel(), published.get_tensor(place).ravel(), atol=1e-3)
 
 
 def test_outputs_and_their_places(mobile, template):
