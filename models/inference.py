@@ -9,13 +9,15 @@ from models.cmr import CMR, Output
 from models.folding import fold_batch_norm
 from models.mobile import MobileCMR
 from models.subpose import SubPoseAggregation
+from models.winograd import use_winograd
 
 COMPILERS = ("none", "default", "cudagraphs")
 PRECISIONS = {"float32": torch.float32, "bf16": torch.bfloat16}
 
 
 class _Rearranged:
-    """A copy of a network with batch normalisation folded into the convolutions.
+    """A copy of a network with batch normalisation folded into the convolutions; on a CPU those that allow it multiply
+    less (`models.winograd`).
 
     Not for training and not for checkpoints: its parameters are no longer those of the files.
 
@@ -34,6 +36,8 @@ class _Rearranged:
         self.to(memory_format=torch.channels_last)
         for parameter in self.parameters():  # not the buffers: the mesh's constants stay exact
             parameter.data = parameter.data.to(self.dtype)
+        if self.dtype == torch.float32 and next(self.parameters()).device.type == "cpu":
+            use_winograd(self)
 
     def _fold(self) -> None:
         """Whatever else can be folded."""
