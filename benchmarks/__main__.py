@@ -16,7 +16,7 @@ from benchmarks.memory import WAYS, peak_memory_mb
 from benchmarks.photo import photo
 from benchmarks.timing import Timing, compare, linear_fit
 from benchmarks.work import count_work, measure_machine
-from models.inference import COMPILERS, PRECISIONS, InferenceCMR
+from models.inference import COMPILERS, PRECISIONS, for_inference
 from options import Options
 from runner.synth import synthesize
 from utils.files import write_json
@@ -164,7 +164,7 @@ def work(bench: Bench, arguments: argparse.Namespace) -> dict:
     """Operations and bytes of the network, batch 1, and what the machine would need for them at least."""
     images = torch.randn(1, 3, 224, 224, device=bench.device)
     networks = {BASELINE: cases.PlainCMR(bench.model, bench.template)}
-    networks |= {precision: InferenceCMR(bench.model, precision) for precision in bench.precisions}
+    networks |= {precision: for_inference(bench.model, precision) for precision in bench.precisions}
     result = {}
     for name, network in networks.items():
         machine = measure_machine(bench.device, PRECISIONS.get(name, torch.float32))

@@ -21,7 +21,7 @@ from datasets.freihand import FreiHANDTraining
 from datasets.loading import load_batches
 from models import HandPredictor, build_model
 from models.cmr import CMR
-from models.inference import InferenceCMR, compile_network
+from models.inference import compile_network, for_inference
 from models.losses import cmr_loss
 from models.registration import contour_extents, fit_extents, fit_landmarks, register
 from runner.train import coarse_selections
@@ -85,9 +85,9 @@ def forward(bench: Bench, batch: int) -> Case:
     """The network alone."""
     images = torch.randn(batch, 3, INPUT_SIZE_PX, INPUT_SIZE_PX, device=bench.device)
     networks = {BASELINE: PlainCMR(bench.model, bench.template)}
-    networks |= {precision: InferenceCMR(bench.model, precision) for precision in bench.precisions}
+    networks |= {precision: for_inference(bench.model, precision) for precision in bench.precisions}
     if bench.compiled != "none":
-        networks["float32 compiled"] = compile_network(InferenceCMR(bench.model), bench.compiled)
+        networks["float32 compiled"] = for_inference(bench.model, compiled=bench.compiled)
 
     def run(network: torch.nn.Module) -> dict:
         with torch.inference_mode():

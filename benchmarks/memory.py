@@ -22,11 +22,11 @@ def peak_memory_mb(work: str, way: str, data: Path, device: str) -> float:
 
 def _main(work: str, way: str, data: str, device: str) -> None:
     from benchmarks.cases import Bench, PlainCMR, training_batch, training_step
-    from models.inference import InferenceCMR
+    from models.inference import for_inference
 
     bench = Bench.make(torch.device(device), Path(data), "none")
     if work == "forward":
-        network = PlainCMR(bench.model, bench.template) if way == "baseline" else InferenceCMR(bench.model, way)
+        network = PlainCMR(bench.model, bench.template) if way == "baseline" else for_inference(bench.model, way)
         images = torch.randn(FORWARD_BATCH, 3, 224, 224, device=device)
         with torch.inference_mode():
             for _ in range(3):

@@ -92,6 +92,10 @@ class Augmentation:
             total = np.vstack([step, [0, 0, 1]]) @ total
         return total[:2]
 
+    def color_numbers(self) -> np.ndarray:
+        """See `ColorJitter.numbers`."""
+        return (self.color or ColorJitter()).numbers()
+
     def window_px(self, image_size: int, size: int) -> np.ndarray:
         """First column and row, last column and row (4,) of the result that lie on the turned image."""
         frame = np.array([[0.0, 0.0], [image_size - 1, image_size - 1]])

@@ -26,7 +26,7 @@ class FoundHand:
         landmarks_px: (21, 2).
         presence: 0 to 1, that this is a hand.
         right: 0 to 1, that it is a right one.
-        palm_score: of the palm detector; None where it was not asked or found nothing.
+        palm_score: of the palm detector; None where the whole image was taken.
     """
 
     landmarks_px: np.ndarray
@@ -59,19 +59,19 @@ class HandFinder:
 
         Args:
             detect: `always` returns what the palm detector leads to; `never` takes the whole image for one hand,
-                whichever way it is turned; `auto` does the former, and where that finds nothing that is clear the
-                latter as well, if it is a hand then: of two that are in the same place the surer one counts.
+                whichever way it is turned; `auto` does the former, and where that finds nothing or a single hand that
+                is not clear, the latter, if that is a hand and the surer one.
         """
         hands: list[FoundHand] = []
         if detect != "never":
             looks = [self._surer(image, self.landmarks(image, palm.roi, palm.score)) for palm in self.palms(image)]
             hands = _distinct([hand for hand in looks if hand.presence > MIN_PRESENCE])
-        if detect == "always" or (hands and hands[0].presence > CLEAR):
+        if detect == "always" or len(hands) > 1 or (hands and hands[0].presence > CLEAR):
             return hands
         whole = self._surer(image, self.whole_image(image))
-        if detect == "never":
+        if detect == "never" or whole.presence > max([MIN_PRESENCE, *(hand.presence for hand in hands)]):
             return [whole]
-        return _distinct([*hands, whole]) if whole.presence > MIN_PRESENCE else hands
+        return hands
 
     def whole_image(self, image: np.ndarray) -> FoundHand:
         """The hand that fills an image, whichever way it is turned."""

@@ -16,8 +16,7 @@ PRECISIONS = {"float32": torch.float32, "bf16": torch.bfloat16}
 
 
 class _Rearranged:
-    """A copy of a network with batch normalisation folded into the convolutions; on a CPU those that allow it multiply
-    less (`models.winograd`).
+    """A copy of a network with batch normalisation folded into the convolutions.
 
     Not for training and not for checkpoints: its parameters are no longer those of the files.
 
@@ -36,8 +35,6 @@ class _Rearranged:
         self.to(memory_format=torch.channels_last)
         for parameter in self.parameters():  # not the buffers: the mesh's constants stay exact
             parameter.data = parameter.data.to(self.dtype)
-        if self.dtype == torch.float32 and next(self.parameters()).device.type == "cpu":
-            use_winograd(self)
 
     def _fold(self) -> None:
         """Whatever else can be folded."""
@@ -72,10 +69,19 @@ class InferenceMobileCMR(_Rearranged, MobileCMR):
     """The mobile network. See `_Rearranged`."""
 
 
-def for_inference(model: CMR | MobileCMR, precision: str = "float32") -> InferenceCMR | InferenceMobileCMR:
-    """The same network, rearranged."""
-    rearranged = InferenceMobileCMR if isinstance(model, MobileCMR) else InferenceCMR
-    return rearranged(model, precision)
+def for_inference(model: CMR | MobileCMR, precision: str = "float32", compiled: str = "none") -> torch.nn.Module:
+    """The same network, rearranged. On a CPU, in float32 and not compiled, its convolutions multiply less
+    (`models.winograd`): a compiler has its own ways.
+
+    Args:
+        precision: a key of `PRECISIONS`.
+        compiled: see `compile_network`.
+    """
+    network = (InferenceMobileCMR if isinstance(model, MobileCMR) else InferenceCMR)(model, precision)
+    on_cpu = next(network.parameters()).device.type == "cpu"
+    if on_cpu and network.dtype == torch.float32 and compiled == "none":
+        use_winograd(network)
+    return compile_network(network, compiled)
 
 
 def compile_network(model: torch.nn.Module, how: str) -> torch.nn.Module:

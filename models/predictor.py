@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from models.cmr import CMR
-from models.inference import compile_network, for_inference
+from models.inference import for_inference
 from models.mobile import MobileCMR
 from models.outline import silhouette_extents
 from models.registration import register
@@ -62,7 +62,7 @@ class HandPredictor:
         precision: str = "float32",
         compiled: str = "none",
     ) -> None:
-        self.model = compile_network(for_inference(model, precision), compiled)
+        self.model = for_inference(model, precision, compiled)
         self.mobile = isinstance(model, MobileCMR)
         self.template = template
         self.size, self.mean, self.std = size, mean, std

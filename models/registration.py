@@ -8,12 +8,13 @@ the normal equations of focal lengths near 1000 px lose the millimetres in float
 Camera frame: x right, y down, z forward, metres. `[u, v, 1] ~ K [x, y, z]`, pixels.
 """
 
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 from torch import Tensor
+
+from utils.compiled import in_shares
 
 DEPTH_BOUNDS_M = (0.3, 2.0)  # wrist depth range of FreiHAND, with a margin
 FALLBACK_DEPTH_M = 0.7  # reported, flagged as a failure, when nothing at all can be fitted
@@ -294,11 +295,9 @@ def _with_compiled_loops(
         extents_px = torch.full((len(joints), 2, NUM_AXES), torch.nan)
     tensors = (vertices, joints, landmarks_px, confidence, K)
     arrays = [tensor.detach().double().contiguous().numpy() for tensor in (*tensors, extents_px)]
-    parts = min(torch.get_num_threads(), len(joints) // HANDS_PER_THREAD)
-    if parts < 2:
-        found = [register_hands(*arrays, float(image_size))]
-    else:
-        splits = zip(*(np.array_split(array, parts) for array in arrays), strict=True)
-        with ThreadPoolExecutor(parts) as pool:  # compiled code holds no lock
-            found = list(pool.map(lambda split: register_hands(*split, float(image_size)), splits))
+
+    def register_some(first: int, last: int) -> tuple[np.ndarray, ...]:
+        return register_hands(*(array[first:last] for array in arrays), float(image_size))
+
+    found = in_shares(register_some, len(joints), HANDS_PER_THREAD)
     return tuple(torch.from_numpy(np.concatenate(values)) for values in zip(*found, strict=True))

@@ -5,21 +5,18 @@ tiles with one matrix (in, out). The transforms are additions, compiled by numba
 Equal to the direct convolution up to rounding.
 """
 
-import os
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
-from functools import cache
-
-import numba
 import numpy as np
 import torch
 from torch import Tensor, nn
 
+from utils.compiled import compiled, in_shares
+
 TILE, PATCH = 4, 6  # results and inputs of a tile, a side
-PLACES = PATCH * PATCH
+POSITIONS = PATCH * PATCH
 FEWEST_TILES = 16  # of all images; fewer do not pay for reading four times as many weights
+MOST_TILES = 1024  # at a time: what is between the transforms is to stay in the caches
 MOST_WEIGHTS = 200_000  # in x out; larger ones stand where maps are smaller than that, and would fill the memory
-COLUMN = (  # from the taps of a column to its places
+COLUMN = (  # from the taps of a column to its positions
     (1 / 4, 0, 0),
     (-1 / 6, -1 / 6, -1 / 6),
     (-1 / 6, 1 / 6, -1 / 6),
@@ -28,11 +25,11 @@ COLUMN = (  # from the taps of a column to its places
     (0, 0, 1),
 )
 TWO, FOUR, FIVE, EIGHT = np.float32(2), np.float32(4), np.float32(5), np.float32(8)
-compiled = numba.njit(cache=True, nogil=True, fastmath=True, error_model="numpy")
 
 
 class WinogradConv(nn.Module):
-    """A 3x3 convolution of stride 1, zero padding 1, for float32 inference on a CPU.
+    """A 3x3 convolution of stride 1 with zero padding 1. Whatever is not float32 inference on a CPU, or too small, is
+    left to the direct convolution.
 
     Args:
         convolution: see `suits`.
@@ -43,92 +40,88 @@ class WinogradConv(nn.Module):
         self.direct = convolution
         transform = torch.tensor(COLUMN, dtype=torch.float64)
         weight = convolution.weight.detach().double()  # (out, in, 3, 3)
-        places = torch.einsum("ia,oqab,jb->ijqo", transform, weight, transform).flatten(0, 1)
-        self.register_buffer("places", places.to(convolution.weight.dtype).contiguous(), persistent=False)
+        matrices = torch.einsum("ia,oqab,jb->ijqo", transform, weight.cpu(), transform).flatten(0, 1)
+        self.register_buffer("matrices", matrices.float().contiguous(), persistent=False)
         bias = convolution.bias if convolution.bias is not None else torch.zeros(convolution.out_channels)
-        self.register_buffer("bias", bias.detach().clone(), persistent=False)
+        self.register_buffer("bias", bias.detach().float().clone(), persistent=False)
 
     @torch.compiler.disable
     def forward(self, x: Tensor) -> Tensor:
         """(B, in, H, W) -> (B, out, H, W), channels last."""
-        batch, channels, height, width = x.shape
+        batch, _, height, width = x.shape
         down, across = -(-height // TILE), -(-width // TILE)
-        if batch * down * across < FEWEST_TILES:
+        usual = x.dtype == self.matrices.dtype == torch.float32 and x.device.type == "cpu"
+        usual = usual and not torch.is_autocast_enabled("cpu") and not (x.requires_grad and torch.is_grad_enabled())
+        if not usual or batch * down * across < FEWEST_TILES:
             return self.direct(x)
-        image = x.permute(0, 2, 3, 1).contiguous()
-        spread = torch.empty(PLACES, batch * down * across, channels)
-        _in_shares(_spread, batch * down, image.numpy(), spread.numpy())
-        products = torch.bmm(spread, self.places)
-        result = torch.empty(batch, height, width, len(self.bias))
-        _in_shares(_gather, batch * down, products.numpy(), self.bias.numpy(), result.numpy())
+        image = x.detach().permute(0, 2, 3, 1).contiguous()
+        result = image.new_empty(batch, height, width, len(self.bias))
+        at_once = max(MOST_TILES // across, 1)
+        for first in range(0, batch * down, at_once):
+            rows = min(at_once, batch * down - first)
+            self._rows_of_tiles(image, result, first, rows, rows * across)
         return result.permute(0, 3, 1, 2)
+
+    def _rows_of_tiles(self, image: Tensor, result: Tensor, first: int, rows: int, tiles: int) -> None:
+        pixels, found, bias = image.numpy(), result.numpy(), self.bias.numpy()
+        spread = image.new_empty(POSITIONS, tiles, image.shape[-1])
+        patches = spread.numpy()
+        in_shares(lambda start, end: _spread(pixels, patches, first, start, end), rows)
+        products = torch.bmm(spread, self.matrices).numpy()
+        in_shares(lambda start, end: _gather(products, bias, found, first, start, end), rows)
 
 
 def use_winograd(module: nn.Module) -> None:
     """Put `WinogradConv` in the place of every convolution inside a module that it suits."""
     for name, child in module.named_children():
-        if isinstance(child, nn.Conv2d) and suits(child):
+        if suits(child):
             setattr(module, name, WinogradConv(child))
         else:
             use_winograd(child)
 
 
-def suits(convolution: nn.Conv2d) -> bool:
-    """Whether `WinogradConv` does the same as a convolution, and can be faster."""
-    if convolution.in_channels * convolution.out_channels > MOST_WEIGHTS:
+def suits(module: nn.Module) -> bool:
+    """Whether a module is a convolution that `WinogradConv` does as well, and can do faster."""
+    if type(module) is not nn.Conv2d or module.in_channels * module.out_channels > MOST_WEIGHTS:
         return False
-    same = ((3, 3), (1, 1), (1, 1), (1, 1), 1, "zeros")
-    return same == (
-        convolution.kernel_size, convolution.stride, convolution.padding, convolution.dilation, convolution.groups,
-        convolution.padding_mode,
-    )  # fmt: skip
-
-
-def _in_shares(kernel: Callable, rows: int, *arrays: np.ndarray) -> None:
-    """Run a kernel over rows of tiles, as many at a time as PyTorch has threads."""
-    shares = min(torch.get_num_threads(), rows)
-    bounds = [rows * share // shares for share in range(shares + 1)]
-    pool = _pool(os.getpid())  # a forked process has none of the threads
-    others = [pool.submit(kernel, *arrays, *bounds[share : share + 2]) for share in range(1, shares)]
-    kernel(*arrays, *bounds[:2])
-    for other in others:
-        other.result()
-
-
-@cache
-def _pool(_process: int) -> ThreadPoolExecutor:
-    return ThreadPoolExecutor(torch.get_num_threads(), thread_name_prefix="winograd")
+    found = (module.kernel_size, module.stride, module.padding, module.dilation, module.groups, module.padding_mode)
+    return found == ((3, 3), (1, 1), (1, 1), (1, 1), 1, "zeros")
 
 
 @compiled
-def _spread(image: np.ndarray, spread: np.ndarray, first: int, last: int) -> None:
-    """Patches of rows of tiles to their places: image (B, H, W, C) -> spread (36, B * down * across, C)."""
+def _spread(image: np.ndarray, spread: np.ndarray, first: int, start: int, end: int) -> None:
+    """Patches of tiles, transformed: image (B, H, W, C) -> spread (36, T, C).
+
+    Args:
+        first: row of tiles of all images that the T tiles begin with.
+        start, end: rows of these to do.
+    """
     _, height, width, channels = image.shape
     down, across = -(-height // TILE), -(-width // TILE)
     tiles = spread.shape[1]
     wide = (TILE * across + 2) * channels  # of a row with its padding
     padded, upright = np.zeros(PATCH * wide, np.float32), np.empty(PATCH * wide, np.float32)
-    source, places = image.reshape(-1), spread.reshape(-1)
-    for row in range(first, last):
-        index, top = row // down, row % down * TILE - 1
+    source, target = image.reshape(-1), spread.reshape(-1)
+    for row in range(start, end):
+        index, top = (first + row) // down, (first + row) % down * TILE - 1
         for k in range(PATCH):
             line = padded[k * wide : (k + 1) * wide]
             if 0 <= top + k < height:
-                start = (index * height + top + k) * width * channels
-                line[channels : (width + 1) * channels] = source[start : start + width * channels]
+                begin = (index * height + top + k) * width * channels
+                line[channels : (width + 1) * channels] = source[begin : begin + width * channels]
             else:
                 line[:] = 0
-        _to_places(padded, 0, wide, upright, 0, wide, wide)
+        _transform(padded, 0, wide, upright, 0, wide, wide)
         for k in range(PATCH):
             for column in range(across):
-                start = k * wide + column * TILE * channels
+                begin = k * wide + column * TILE * channels
                 to = (k * PATCH * tiles + row * across + column) * channels
-                _to_places(upright, start, channels, places, to, tiles * channels, channels)
+                _transform(upright, begin, channels, target, to, tiles * channels, channels)
 
 
 @compiled
-def _to_places(source: np.ndarray, start: int, step: int, target: np.ndarray, to: int, stride: int, count: int) -> None:
-    """Six runs of numbers, `step` apart, to their six places. One loop each: each is then vector instructions."""
+def _transform(source: np.ndarray, start: int, step: int, target: np.ndarray, to: int, stride: int, count: int) -> None:
+    """Six runs of pixels, `step` apart, to six positions. One loop each: each is then vector instructions."""
     d0, d1, d2 = (
         source[start : start + count],
         source[start + step : start + step + count],
@@ -160,8 +153,8 @@ def _to_places(source: np.ndarray, start: int, step: int, target: np.ndarray, to
 
 
 @compiled
-def _gather(products: np.ndarray, bias: np.ndarray, result: np.ndarray, first: int, last: int) -> None:
-    """Places of rows of tiles to results: products (36, B * down * across, C) -> result (B, H, W, C)."""
+def _gather(products: np.ndarray, bias: np.ndarray, result: np.ndarray, first: int, start: int, end: int) -> None:
+    """Products of tiles (36, T, C) to the result (B, H, W, C); see `_spread`."""
     _, height, width, channels = result.shape
     down, across = -(-height // TILE), -(-width // TILE)
     tiles = products.shape[1]
@@ -169,14 +162,14 @@ def _gather(products: np.ndarray, bias: np.ndarray, result: np.ndarray, first: i
     upright = np.empty(TILE * PATCH * run, np.float32)  # (result's row, place across, tile, channel)
     line = np.empty(TILE * channels, np.float32)
     source, target = products.reshape(-1), result.reshape(-1)
-    for row in range(first, last):
-        index, top = row // down, row % down * TILE
+    for row in range(start, end):
+        index, top = (first + row) // down, (first + row) % down * TILE
         for k in range(PATCH):
-            start = (k * tiles + row * across) * channels
-            _from_places(source, start, PATCH * tiles * channels, upright, k * run, PATCH * run, run)
+            begin = (k * tiles + row * across) * channels
+            _transform_back(source, begin, PATCH * tiles * channels, upright, k * run, PATCH * run, run)
         for k in range(min(TILE, height - top)):
             for column in range(across):
-                _from_places(upright, k * PATCH * run + column * channels, run, line, 0, channels, channels)
+                _transform_back(upright, k * PATCH * run + column * channels, run, line, 0, channels, channels)
                 kept = min(TILE, width - column * TILE)
                 to = ((index * height + top + k) * width + column * TILE) * channels
                 for j in range(kept):
@@ -187,10 +180,10 @@ def _gather(products: np.ndarray, bias: np.ndarray, result: np.ndarray, first: i
 
 
 @compiled
-def _from_places(
+def _transform_back(
     source: np.ndarray, start: int, step: int, target: np.ndarray, to: int, stride: int, count: int
 ) -> None:
-    """Six places, `step` apart, to four results."""
+    """Six positions, `step` apart, to four results."""
     m0, m1, m2 = (
         source[start : start + count],
         source[start + step : start + step + count],

@@ -88,7 +88,7 @@ class Options:
     detect: str | None = option(
         None,
         "data",
-        "demo: find hands always; never, the image is a crop of one hand; auto, the latter where none is found "
+        "demo: find hands always; never, the image is a crop of one hand; auto, the latter where none is clear "
         "(default: auto for cmr_mobile, never for the networks of the paper)",
         DETECT,
     )

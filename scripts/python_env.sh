@@ -30,7 +30,7 @@ prepare_environment() {
     fi
 }
 
-export OMP_WAIT_POLICY="${OMP_WAIT_POLICY:-passive}" # threads of PyTorch and numba take turns on the same cores
+export OMP_WAIT_POLICY="${OMP_WAIT_POLICY:-passive}" # threads of PyTorch and of others take turns on the same cores
 
 if [ -z "${PYTHON:-}" ]; then
     if command -v flock >/dev/null; then

@@ -24,22 +24,22 @@ from datasets.freihand_files import read_rows  # noqa: E402
 from models.photo import Calibration, PhotoPredictor, confidence_features  # noqa: E402
 from models.pretrained import SHIPPED_WEIGHTS, load_pretrained  # noqa: E402
 from models.weight_file import read_weight_file  # noqa: E402
-from synthesis.generator import ADULT_LENGTH_M  # noqa: E402
 from utils.files import atomic_write  # noqa: E402
 from utils.images import read_image  # noqa: E402
 from utils.joints import NUM_JOINTS, hand_length  # noqa: E402
 from utils.metrics import fit_similarity, point_errors  # noqa: E402
 
 KEPT_OPTIONS = ("size", "img_mean", "img_std", "model", "backbone", "template", "out_channels")
+LONG_M = 0.16  # from the wrist along the bones to the middle finger's tip: hardly any child's
 RIDGE = 1e-3  # of the calibration's weights
 
 
 def measure(predictor: PhotoPredictor, root: Path, count: int) -> dict[str, np.ndarray]:
     """Of the held-out images in which a hand was found: features of the confidence, mean errors of the joints (aligned,
-    in camera space, and there with the hand's length given), whether it was taken for a right hand, whether it is an
-    adult's."""
+    in camera space, and there with the hand's length given), whether it was taken for a right hand, whether it is long.
+    Of all: seconds."""
     K, joints = read_rows(root / "evaluation_K.json", (3, 3)), read_rows(root / "evaluation_xyz.json", (NUM_JOINTS, 3))
-    names = ("features", "aligned_mm", "camera_mm", "known_length_mm", "right", "adult", "seconds")
+    names = ("features", "aligned_mm", "camera_mm", "known_length_mm", "right", "long", "seconds")
     rows: dict[str, list] = {name: [] for name in names}
     count = min(count or len(K), len(K))
     for index in tqdm(range(count), unit="image", dynamic_ncols=True):
@@ -57,7 +57,7 @@ def measure(predictor: PhotoPredictor, root: Path, count: int) -> dict[str, np.n
         length_m = hand_length(joints[index])
         sized = hand.joints_m * (length_m / hand_length(hand.joints_m))
         rows["known_length_mm"].append(1000 * point_errors(joints[index], sized).mean())
-        rows["adult"].append(length_m > ADULT_LENGTH_M[0])
+        rows["long"].append(length_m > LONG_M)
         rows["right"].append(hand.side == "right")
     return {name: np.array(values) for name, values in rows.items()} | {"images": np.array(count)}
 
@@ -91,11 +91,12 @@ def main() -> None:
     errors, good = found["aligned_mm"], found["aligned_mm"] < arguments.good_mm
     share = len(errors) / found["images"]
     print(f"hand found in {share:.1%} of {found['images']} images, a right one in {found['right'].mean():.1%} of these")
-    groups = {"all": np.ones(len(errors), bool), "taken for right hands": found["right"], "adults": found["adult"]}
+    groups = {"all": np.ones(len(errors), bool), "taken for right hands": found["right"], "long hands": found["long"]}
     for name in ("aligned_mm", "camera_mm", "known_length_mm"):
         for group, chosen in groups.items():
             values = found[name][chosen]
-            print(f"{name:16} {group:22} mean {values.mean():6.2f} median {np.median(values):6.2f} ({len(values)})")
+            if len(values):
+                print(f"{name:16} {group:22} mean {values.mean():6.2f} median {np.median(values):6.2f} ({len(values)})")
     print(f"{1000 * np.median(found['seconds']):.1f} ms an image")
     features, even = found["features"], np.arange(len(good)) % 2 == 0
     calibration = calibrate(features[even], good[even], arguments.good_mm)

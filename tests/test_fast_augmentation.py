@@ -5,14 +5,15 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.ndimage import map_coordinates
 from torch.utils.data import default_collate
 
-from datasets.augmentation import AugmentationSettings
+from datasets.augmentation import Augmentation, AugmentationSettings, HandSample
 from datasets.augmented import DEVICE, HOST, REFERENCE, SampleSettings
 from datasets.color import draw_jitter, jitter_color
 from datasets.device import finish_batch, jitter_batch
 from datasets.freihand import FreiHANDTraining
-from datasets.pixels import jitter_planes
+from datasets.pixels import augmented_pixels, jitter_row
 
 SIZE = 96
 
@@ -55,6 +56,29 @@ def test_without_augmentation_only_the_crop_interpolates(rendered_freihand, temp
 
 
 @settings(deadline=None, max_examples=60)
+@given(st.integers(0, 2**31 - 1), st.booleans(), st.integers(-180, 180), st.floats(10, 200), st.integers(20, 50))
+def test_pixels_are_interpolated_between_the_right_ones(seed, mirrored, angle, half_px, side):
+    rng = np.random.default_rng(seed)
+    image, mask = rng.integers(0, 256, (side, side, 3), dtype=np.uint8), rng.integers(0, 256, (side, side), np.uint8)
+    image.flags.writeable = False  # as a memory map is
+    sample = HandSample(image, mask, np.zeros((21, 2)), np.zeros((1, 3)), np.eye(3))
+    drawn = Augmentation(mirrored, angle, rng.uniform(-5, side + 5, 2), half_px, None)
+    size = 24
+    found, found_mask = augmented_pixels(sample, drawn, size)
+    y, x = np.mgrid[:size, :size]
+    affine = drawn.affine(side, size)
+    source = np.linalg.solve(affine[:, :2], np.stack([x, y]).reshape(2, -1) - affine[:, 2:])
+    left, top, right, bottom = drawn.window_px(side, size)
+    inside = (x >= left) & (x <= right) & (y >= top) & (y <= bottom)
+    *colors, cover = (
+        map_coordinates(channel.astype(float), source[::-1], order=1, mode="grid-constant").reshape(size, size) * inside
+        for channel in (*image.transpose(2, 0, 1), mask)
+    )
+    assert np.abs(found - np.stack(colors, axis=-1)).max() < 3  # 1/256 of a pixel, between black and white, twice
+    assert np.abs(found_mask - cover.reshape(size // 2, 2, size // 2, 2).mean(axis=(1, 3))).max() < 3
+
+
+@settings(deadline=None, max_examples=60)
 @given(seed=st.integers(0, 2**31 - 1))
 def test_colours_are_those_of_the_reference(seed):
     rng = np.random.default_rng(seed)
@@ -63,9 +87,9 @@ def test_colours_are_those_of_the_reference(seed):
     image[10:20] = image[10:20, :, :1]  # grey
     jitter = draw_jitter(rng)
     expected = jitter_color(image, jitter).astype(int)
-    planes = np.ascontiguousarray(image.transpose(2, 0, 1))
+    planes = np.ascontiguousarray(image.transpose(2, 0, 1)).astype(np.float32)
     numbers = torch.from_numpy(jitter.numbers())[None]
-    batched = jitter_batch(torch.from_numpy(planes)[None].float(), numbers)[0].numpy()
-    jitter_planes(planes, jitter)
+    batched = jitter_batch(torch.from_numpy(planes)[None], numbers)[0].numpy()
+    jitter_row(*planes.reshape(3, -1), jitter.numbers())
     assert np.abs(planes.transpose(1, 2, 0) - expected).max() <= 1
     assert np.abs(batched.transpose(1, 2, 0) - expected).max() <= 1

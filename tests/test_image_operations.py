@@ -53,6 +53,11 @@ def test_rotations_of_the_reference(golden):
         np.testing.assert_array_equal(rotated, expected)
 
 
+@pytest.mark.parametrize("angle", [-179, -90, -7.5, 0, 1, 45, 180])
+def test_a_rotation_is_opencvs(angle):
+    np.testing.assert_allclose(rotation_affine(224, angle), cv2.getRotationMatrix2D((112, 112), angle, 1), atol=1e-9)
+
+
 def test_heatmaps_of_the_reference(golden):
     heatmaps = landmark_heatmaps(golden["uv"], 224)
     np.testing.assert_allclose(heatmaps[:8], golden["heatmaps"], atol=1e-6)

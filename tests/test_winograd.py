@@ -6,7 +6,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from models.winograd import MOST_WEIGHTS, WinogradConv, suits, use_winograd
+from models import build_model
+from models.inference import for_inference
+from models.winograd import MOST_TILES, MOST_WEIGHTS, WinogradConv, suits, use_winograd
 
 CHANNELS = st.integers(1, 40)
 
@@ -24,6 +26,54 @@ def test_equals_the_direct_convolution(batch, inputs, outputs, height, width, bi
         expected = convolution.double()(x.double())
     assert found.dtype == torch.float32
     torch.testing.assert_close(found.double(), expected, atol=2e-5, rtol=0)
+
+
+@pytest.mark.parametrize(("inputs", "outputs", "side"), [(768, 256, 14), (96, 128, 56)])
+def test_rounding_stays_small_where_activations_are_large_and_positive(inputs, outputs, side):
+    torch.manual_seed(0)
+    convolution = nn.Conv2d(inputs, outputs, 3, padding=1)
+    x = 100 + 30 * torch.randn(1, inputs, side, side).relu()
+    with torch.inference_mode():
+        found = WinogradConv(convolution)(x).double()
+        direct = convolution(x).double()
+        expected = convolution.double()(x.double())
+    largest = expected.abs().max()
+    assert (found - expected).abs().max() < 1e-5 * largest
+    assert (direct - expected).abs().max() < 1e-5 * largest
+
+
+def test_many_tiles_are_done_in_parts():
+    torch.manual_seed(0)
+    convolution = nn.Conv2d(3, 5, 3, padding=1)
+    x = torch.randn(5, 3, 61, 90)
+    assert MOST_TILES < 5 * 16 * 23
+    with torch.inference_mode():
+        torch.testing.assert_close(WinogradConv(convolution)(x), convolution(x), atol=1e-5, rtol=0)
+
+
+def test_what_is_not_float32_inference_is_convolved_directly():
+    convolution = nn.Conv2d(4, 4, 3, padding=1)
+    winograd = WinogradConv(convolution)
+    x = torch.randn(1, 4, 30, 30, requires_grad=True)
+    (gradient,) = torch.autograd.grad(winograd(x).sum(), x)
+    (expected,) = torch.autograd.grad(convolution(x).sum(), x)
+    assert torch.equal(gradient, expected)
+    with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
+        assert torch.equal(winograd(x), convolution(x))
+    with torch.no_grad():
+        assert winograd.double()(x.double()).dtype == torch.float64
+
+
+def test_networks_use_it_on_a_cpu_in_float32(template):
+    model = build_model("cmr_g", "ResNet18", template, out_channels=(8, 8, 16, 16))
+    counts = {precision: _count(for_inference(model, precision)) for precision in ("float32", "bf16")}
+    assert counts["float32"] > 20
+    assert counts["bf16"] == 0
+    assert _count(for_inference(model, compiled="default")) == 0
+
+
+def _count(network):
+    return sum(isinstance(module, WinogradConv) for module in network.modules())
 
 
 def test_any_number_of_threads_gives_the_same():

@@ -52,8 +52,11 @@ def fit_square(image: np.ndarray, K: np.ndarray, size: int) -> tuple[np.ndarray,
 
 def rotation_affine(image_size: int, angle_degrees: float) -> np.ndarray:
     """Affine map (2, 3) of a rotation about the image centre, counter-clockwise on the screen."""
-    center = image_size / 2
-    return cv2.getRotationMatrix2D((center, center), float(angle_degrees), 1.0)
+    # What cv2.getRotationMatrix2D says, without letting go of Python's lock: data threads wait to get it back.
+    center, angle = image_size / 2, np.deg2rad(angle_degrees)
+    cosine, sine = np.cos(angle), np.sin(angle)
+    shift = (1 - cosine) * center
+    return np.array([[cosine, sine, shift - sine * center], [-sine, cosine, shift + sine * center]])
 
 
 def transform_points(points: np.ndarray, affine: np.ndarray) -> np.ndarray:
