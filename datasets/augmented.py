@@ -9,7 +9,7 @@ from torch.utils.data import Dataset
 
 from datasets.augmentation import AugmentationSettings, HandSample, augment, augmented_geometry, draw_augmentation
 from datasets.heatmaps import landmark_heatmaps
-from datasets.pixels import augmented_pixels
+from datasets.pixels import augmented_pixels, joined_channels
 from utils.geometry import INPUT_MEAN, INPUT_SIZE_PX, INPUT_STD, MESH_SCALE_M, to_network_input
 
 HEATMAP_DOWNSCALE = 2
@@ -69,10 +69,10 @@ class AugmentedHands(Dataset, ABC):
         geometry = {"landmarks_px": landmarks.astype(np.float32), "mesh": (vertices / MESH_SCALE_M).astype(np.float32)}
         if settings.pixels == HOST:
             image, mask = augmented_pixels(sample, drawn, size)
-            return geometry | {"pixels": image, "mask": mask}
+            return geometry | {"pixels": image, "mask": half_size(mask)}
         side = sample.image.shape[0]
         return geometry | {
-            "planes": np.concatenate([sample.image.transpose(2, 0, 1), sample.mask[None]]),
+            "planes": np.ascontiguousarray(joined_channels(sample).transpose(2, 0, 1)),
             "affine": drawn.affine(side, size),
             "window_px": drawn.window_px(side, size),
             "color": drawn.color_numbers(),

@@ -5,11 +5,11 @@ import copy
 import torch
 from torch import Tensor
 
+from models import unfolded, winograd
 from models.cmr import CMR, Output
 from models.folding import fold_batch_norm
 from models.mobile import MobileCMR
 from models.subpose import SubPoseAggregation
-from models.winograd import use_winograd
 
 COMPILERS = ("none", "default", "cudagraphs")
 PRECISIONS = {"float32": torch.float32, "bf16": torch.bfloat16}
@@ -70,8 +70,8 @@ class InferenceMobileCMR(_Rearranged, MobileCMR):
 
 
 def for_inference(model: CMR | MobileCMR, precision: str = "float32", compiled: str = "none") -> torch.nn.Module:
-    """The same network, rearranged. On a CPU, in float32 and not compiled, its convolutions multiply less
-    (`models.winograd`): a compiler has its own ways.
+    """The same network, rearranged. On a CPU, in float32 and not compiled, also its convolutions: a compiler
+    has its own ways.
 
     Args:
         precision: a key of `PRECISIONS`.
@@ -80,8 +80,19 @@ def for_inference(model: CMR | MobileCMR, precision: str = "float32", compiled: 
     network = (InferenceMobileCMR if isinstance(model, MobileCMR) else InferenceCMR)(model, precision)
     on_cpu = next(network.parameters()).device.type == "cpu"
     if on_cpu and network.dtype == torch.float32 and compiled == "none":
-        use_winograd(network)
+        exchange_convolutions(network)
     return compile_network(network, compiled)
+
+
+def exchange_convolutions(module: torch.nn.Module) -> None:
+    """Exchange the convolutions inside a module for equal ones that are faster on a CPU, where there are."""
+    for name, child in module.named_children():
+        if winograd.suits(child):
+            setattr(module, name, winograd.WinogradConv(child))
+        elif unfolded.suits(child):
+            setattr(module, name, unfolded.UnfoldedConv(child))
+        else:
+            exchange_convolutions(child)
 
 
 def compile_network(model: torch.nn.Module, how: str) -> torch.nn.Module:

@@ -71,15 +71,6 @@ class WinogradConv(nn.Module):
         in_shares(lambda start, end: _gather(products, bias, found, first, start, end), rows)
 
 
-def use_winograd(module: nn.Module) -> None:
-    """Put `WinogradConv` in the place of every convolution inside a module that it suits."""
-    for name, child in module.named_children():
-        if suits(child):
-            setattr(module, name, WinogradConv(child))
-        else:
-            use_winograd(child)
-
-
 def suits(module: nn.Module) -> bool:
     """Whether a module is a convolution that `WinogradConv` does as well, and can do faster."""
     if type(module) is not nn.Conv2d or module.in_channels * module.out_channels > MOST_WEIGHTS:

@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 from torch import nn
 
 from models import build_model
-from models.inference import for_inference
-from models.winograd import MOST_TILES, MOST_WEIGHTS, WinogradConv, suits, use_winograd
+from models.inference import exchange_convolutions, for_inference
+from models.winograd import MOST_TILES, MOST_WEIGHTS, WinogradConv, suits
 
 CHANNELS = st.integers(1, 40)
 
@@ -72,6 +72,11 @@ def test_networks_use_it_on_a_cpu_in_float32(template):
     assert _count(for_inference(model, compiled="default")) == 0
 
 
+def test_large_ones_would_fill_the_memory():
+    assert suits(nn.Conv2d(512, MOST_WEIGHTS // 512, 3, padding=1))
+    assert not suits(nn.Conv2d(512, MOST_WEIGHTS // 512 + 1, 3, padding=1))
+
+
 def _count(network):
     return sum(isinstance(module, WinogradConv) for module in network.modules())
 
@@ -109,12 +114,11 @@ def test_small_maps_are_convolved_directly():
         nn.Conv2d(8, 8, 3, padding=1, padding_mode="reflect"),
         nn.Conv2d(8, 8, 5, padding=2),
         nn.Conv2d(8, 8, (1, 3), padding=(0, 1)),
-        nn.Conv2d(512, MOST_WEIGHTS // 512 + 1, 3, padding=1),
     ],
 )
 def test_others_are_left_as_they_are(other):
     assert not suits(other)
     network = nn.Sequential(nn.Sequential(other), nn.Conv2d(8, 4, 3, padding=1))
-    use_winograd(network)
+    exchange_convolutions(network)
     assert network[0][0] is other
     assert isinstance(network[1], WinogradConv)
