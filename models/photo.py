@@ -123,6 +123,11 @@ class PhotoPredictor:
             self._finder = HandFinder()
         return self._finder
 
+    def prepare(self, detect: str) -> None:
+        """Read the detector now if it will be asked: LiteRT says something when it starts."""
+        if detect != "never" or self.mobile:
+            self._finder = self.finder
+
     @property
     def faces(self) -> dict[str, np.ndarray]:
         """Triangles (F, 3) of right and left hands, outward."""

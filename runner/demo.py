@@ -29,6 +29,7 @@ def demo(options: Options) -> int:
     predictor = make_photo_predictor(setup)
     folder = options.results_dir
     print(f"weights: {setup.checkpoint.path}")
+    predictor.prepare(setup.options.detect)
     pages, skipped = [], []
     started = time.perf_counter()
     for entry in tqdm(entries, unit="image", dynamic_ncols=True):
