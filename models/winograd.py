@@ -111,18 +111,24 @@ def _spread(image: np.ndarray, spread: np.ndarray, first: int, start: int, end: 
 
 
 @compiled
+def _runs(source: np.ndarray, start: int, step: int, count: int) -> tuple[np.ndarray, ...]:
+    """Six runs of `count` numbers, `step` apart."""
+    second, third = start + step, start + 2 * step
+    fourth, fifth, sixth = third + step, third + 2 * step, third + 3 * step
+    return (
+        source[start : start + count],
+        source[second : second + count],
+        source[third : third + count],
+        source[fourth : fourth + count],
+        source[fifth : fifth + count],
+        source[sixth : sixth + count],
+    )
+
+
+@compiled
 def _transform(source: np.ndarray, start: int, step: int, target: np.ndarray, to: int, stride: int, count: int) -> None:
     """Six runs of pixels, `step` apart, to six positions. One loop each: each is then vector instructions."""
-    d0, d1, d2 = (
-        source[start : start + count],
-        source[start + step : start + step + count],
-        source[start + 2 * step : start + 2 * step + count],
-    )
-    d3, d4, d5 = (
-        source[start + 3 * step : start + 3 * step + count],
-        source[start + 4 * step : start + 4 * step + count],
-        source[start + 5 * step : start + 5 * step + count],
-    )
+    d0, d1, d2, d3, d4, d5 = _runs(source, start, step, count)
     out = target[to : to + count]
     for i in range(count):
         out[i] = FOUR * d0[i] - FIVE * d2[i] + d4[i]
@@ -175,16 +181,7 @@ def _transform_back(
     source: np.ndarray, start: int, step: int, target: np.ndarray, to: int, stride: int, count: int
 ) -> None:
     """Six positions, `step` apart, to four results."""
-    m0, m1, m2 = (
-        source[start : start + count],
-        source[start + step : start + step + count],
-        source[start + 2 * step : start + 2 * step + count],
-    )
-    m3, m4, m5 = (
-        source[start + 3 * step : start + 3 * step + count],
-        source[start + 4 * step : start + 4 * step + count],
-        source[start + 5 * step : start + 5 * step + count],
-    )
+    m0, m1, m2, m3, m4, m5 = _runs(source, start, step, count)
     out = target[to : to + count]
     for i in range(count):
         out[i] = m0[i] + (m1[i] + m2[i]) + (m3[i] + m4[i])
