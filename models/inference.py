@@ -4,6 +4,7 @@ import copy
 
 import torch
 from torch import Tensor
+from torch.nn.utils import skip_init
 
 from models import unfolded, winograd
 from models.cmr import CMR, Output
@@ -53,8 +54,14 @@ class InferenceCMR(_Rearranged, CMR):
     """A network of the paper, its sub-poses folded into the convolution that reads them. See `_Rearranged`."""
 
     def _fold(self) -> None:
+        encoder = self.get_submodule(self.variant.stages[-1].encoder)
+        self._fold_sub_poses(encoder.reduce[0].conv)
+        if isinstance(self.attention, torch.nn.Identity) and encoder.fc.in_features < encoder.fc.out_features:
+            self.de_layers[0] = composed(encoder.fc, self.de_layers[0])
+            encoder.fc = torch.nn.Identity()
+
+    def _fold_sub_poses(self, convolution: torch.nn.Conv2d) -> None:
         """A convolution of sums of heat maps is a convolution of the heat maps with summed weights."""
-        convolution = self.get_submodule(self.variant.stages[-1].encoder).reduce[0].conv
         membership = self.sub_pose.membership  # (groups, joints)
         groups, joints = membership.shape
         weight = convolution.weight
@@ -82,6 +89,14 @@ def for_inference(model: CMR | MobileCMR, precision: str = "float32", compiled: 
     if on_cpu and network.dtype == torch.float32 and compiled == "none":
         exchange_convolutions(network)
     return compile_network(network, compiled)
+
+
+def composed(first: torch.nn.Linear, second: torch.nn.Linear) -> torch.nn.Linear:
+    """One layer for two with nothing between them."""
+    layer = skip_init(torch.nn.Linear, first.in_features, second.out_features)
+    layer.weight = torch.nn.Parameter(second.weight.detach() @ first.weight.detach(), requires_grad=False)
+    layer.bias = torch.nn.Parameter(second(first.bias).detach(), requires_grad=False)
+    return layer
 
 
 def exchange_convolutions(module: torch.nn.Module) -> None:

@@ -89,11 +89,14 @@ def test_inference_network_equals_the_trained_one(name, template):
             model(torch.randn(4, 3, 64, 64) + 0.5)
         model.eval()
         images = torch.randn(2, 3, 64, 64)
-        expected, found = model(images), InferenceCMR(model)(images)
+        rearranged = InferenceCMR(model)
+        expected, found = model(images), rearranged(images)
         rough = InferenceCMR(model, "bf16")(images)
     for key, value in expected.items():
         torch.testing.assert_close(found[key], value, atol=1e-5, rtol=1e-4)
         torch.testing.assert_close(rough[key], value, atol=0.05, rtol=0.05)
+    composed = rearranged.de_layers[0].in_features < model.de_layers[0].in_features  # `fc` has gone into it
+    assert composed == isinstance(model.attention, torch.nn.Identity)
 
 
 def test_sub_poses_are_sums_of_groups():
