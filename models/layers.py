@@ -1,4 +1,4 @@
-"""Convolution block shared by the encoders and the 2D decoders."""
+"""Convolutions: the block shared by the encoders and the 2D decoders, and what rearranged ones ask of theirs."""
 
 from torch import Tensor, nn
 
@@ -16,3 +16,18 @@ class ConvBlock(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         return self.relu(self.norm(self.conv(x)))
+
+
+def is_padded_3x3(module: nn.Module) -> bool:
+    """Whether a module is a 3x3 convolution with zero padding 1 and nothing else to it; its stride may be any."""
+    if type(module) is not nn.Conv2d:
+        return False
+    found = (module.kernel_size, module.padding, module.dilation, module.groups, module.padding_mode)
+    return found == ((3, 3), (1, 1), (1, 1), 1, "zeros")
+
+
+def bias_or_zeros(convolution: nn.Conv2d) -> Tensor:
+    """A copy of the bias (out,)."""
+    if convolution.bias is None:
+        return convolution.weight.new_zeros(convolution.out_channels)
+    return convolution.bias.detach().clone()

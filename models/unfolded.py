@@ -8,6 +8,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from models.layers import bias_or_zeros, is_padded_3x3
+
 FEWEST_WEIGHTS = 30_000  # in x out; smaller ones stand where maps are large
 
 
@@ -23,8 +25,7 @@ class UnfoldedConv(nn.Module):
         self.stride = convolution.stride[0]
         weight = convolution.weight.detach().permute(2, 3, 1, 0).flatten(0, 2)  # (3 * 3 * in, out)
         self.register_buffer("weight", weight.contiguous(), persistent=False)
-        bias = convolution.bias if convolution.bias is not None else weight.new_zeros(weight.shape[1])
-        self.register_buffer("bias", bias.detach().clone(), persistent=False)
+        self.register_buffer("bias", bias_or_zeros(convolution), persistent=False)
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, in, H, W) -> (B, out, H', W'), channels last."""
@@ -36,7 +37,6 @@ class UnfoldedConv(nn.Module):
 
 def suits(module: nn.Module) -> bool:
     """Whether a module is a convolution that `UnfoldedConv` does as well, and can do faster."""
-    if type(module) is not nn.Conv2d or module.in_channels * module.out_channels < FEWEST_WEIGHTS:
+    if not is_padded_3x3(module) or module.stride[0] != module.stride[1]:
         return False
-    found = (module.kernel_size, module.padding, module.dilation, module.groups, module.padding_mode)
-    return found == ((3, 3), (1, 1), (1, 1), 1, "zeros") and module.stride[0] == module.stride[1]
+    return module.in_channels * module.out_channels >= FEWEST_WEIGHTS

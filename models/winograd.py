@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from models.layers import bias_or_zeros, is_padded_3x3
 from utils.compiled import compiled, in_shares
 
 TILE, PATCH = 4, 6  # results and inputs of a tile, a side
@@ -42,8 +43,7 @@ class WinogradConv(nn.Module):
         weight = convolution.weight.detach().double()  # (out, in, 3, 3)
         matrices = torch.einsum("ia,oqab,jb->ijqo", transform, weight.cpu(), transform).flatten(0, 1)
         self.register_buffer("matrices", matrices.float().contiguous(), persistent=False)
-        bias = convolution.bias if convolution.bias is not None else torch.zeros(convolution.out_channels)
-        self.register_buffer("bias", bias.detach().float().clone(), persistent=False)
+        self.register_buffer("bias", bias_or_zeros(convolution).float(), persistent=False)
 
     @torch.compiler.disable
     def forward(self, x: Tensor) -> Tensor:
@@ -73,10 +73,9 @@ class WinogradConv(nn.Module):
 
 def suits(module: nn.Module) -> bool:
     """Whether a module is a convolution that `WinogradConv` does as well, and can do faster."""
-    if type(module) is not nn.Conv2d or module.in_channels * module.out_channels > MOST_WEIGHTS:
+    if not is_padded_3x3(module) or module.stride != (1, 1):
         return False
-    found = (module.kernel_size, module.stride, module.padding, module.dilation, module.groups, module.padding_mode)
-    return found == ((3, 3), (1, 1), (1, 1), (1, 1), 1, "zeros")
+    return module.in_channels * module.out_channels <= MOST_WEIGHTS
 
 
 @compiled
