@@ -18,13 +18,13 @@ from utils.geometry import (
     rotation_affine,
     transform_points,
 )
+from utils.joints import MIDDLE_KNUCKLE, WRIST
 from utils.silhouette import largest_contour
 
 CROP_MARGIN = 1.3  # crop size over silhouette size
 CROP_MARGIN_JITTER = 0.2
 UPRIGHT_MARGIN = 1.6  # crop size over the size of the landmarks' box, hand upright
 UPRIGHT_MARGIN_JITTER, UPRIGHT_SHIFT = 0.25, 0.1  # of the size
-WRIST, MIDDLE_KNUCKLE = 0, 9
 
 
 @dataclass(frozen=True)
@@ -91,10 +91,6 @@ class Augmentation:
         for step in steps:
             total = np.vstack([step, [0, 0, 1]]) @ total
         return total[:2]
-
-    def color_numbers(self) -> np.ndarray:
-        """See `ColorJitter.numbers`."""
-        return (self.color or ColorJitter()).numbers()
 
     def window_px(self, image_size: int, size: int) -> np.ndarray:
         """First column and row, last column and row (4,) of the result that lie on the turned image."""

@@ -8,6 +8,7 @@ import numpy as np
 from torch.utils.data import Dataset
 
 from datasets.augmentation import AugmentationSettings, HandSample, augment, augmented_geometry, draw_augmentation
+from datasets.color import ColorJitter
 from datasets.heatmaps import landmark_heatmaps
 from datasets.pixels import augmented_pixels, joined_channels
 from utils.geometry import INPUT_MEAN, INPUT_SIZE_PX, INPUT_STD, MESH_SCALE_M, to_network_input
@@ -75,7 +76,7 @@ class AugmentedHands(Dataset, ABC):
             "planes": np.ascontiguousarray(joined_channels(sample).transpose(2, 0, 1)),
             "affine": drawn.affine(side, size),
             "window_px": drawn.window_px(side, size),
-            "color": drawn.color_numbers(),
+            "color": (drawn.color or ColorJitter()).numbers(),
         }
 
     def _finished(self, sample: HandSample) -> dict[str, np.ndarray]:

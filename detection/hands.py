@@ -6,13 +6,12 @@ import numpy as np
 
 from detection.networks import TFLiteNetwork
 from detection.palm import PalmDetector, Roi, box_containment
-from utils.joints import NUM_JOINTS
+from utils.joints import MIDDLE_KNUCKLE, NUM_JOINTS, WRIST
 
 LANDMARK_PX = 224
 MIN_PRESENCE = 0.5
 CLEAR, HOPELESS = 0.9, 0.05  # presence, or probability of either side, that needs no second look
 ROI_SIZE = 1.6  # of that look, in sizes of the landmarks' box
-WRIST, MIDDLE_KNUCKLE = 0, 9
 SAME_HAND_SHARE = 0.6  # of the smaller box inside of the larger
 QUARTERS = tuple(np.deg2rad((0, 90, 180, 270)))
 CROP_ROI_SIZE = 1.15  # of a picture that is a crop already, in its longer side

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
+from utils.joints import MIDDLE_KNUCKLE, WRIST
 from utils.warp import cut_square
 
-WRIST, MIDDLE_KNUCKLE = 0, 9
 CENTERINGS = 3  # the middle of a box in one camera is not quite that in another
 LARGEST_ANGLE = np.deg2rad(80)
 

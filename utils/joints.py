@@ -12,6 +12,7 @@ NUM_JOINTS = len(JOINT_NAMES)
 BONES = tuple((0 if joint % 4 == 1 else joint - 1, joint) for joint in range(1, NUM_JOINTS))
 
 MIDDLE_FINGER = (0, 9, 10, 11, 12)  # from the wrist to the tip
+WRIST, MIDDLE_KNUCKLE = MIDDLE_FINGER[:2]
 
 
 def hand_length(joints: np.ndarray) -> float:
