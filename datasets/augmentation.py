@@ -18,7 +18,7 @@ from utils.geometry import (
     rotation_affine,
     transform_points,
 )
-from utils.joints import MIDDLE_KNUCKLE, WRIST
+from utils.joints import lean
 from utils.silhouette import largest_contour
 
 CROP_MARGIN = 1.3  # crop size over silhouette size
@@ -124,8 +124,7 @@ def _upright_crop(
 ) -> tuple[int, np.ndarray, float]:
     """Angle, centre (2,) and half side of a jittered square around a hand that points up, give or take the jitter."""
     points = _turned(landmarks_px, side, mirrored, 0)
-    x, y = points[MIDDLE_KNUCKLE] - points[WRIST]
-    angle = round(np.degrees(np.arctan2(x, -y))) + jitter_degrees
+    angle = round(np.degrees(lean(points))) + jitter_degrees
     points = _turned(landmarks_px, side, mirrored, angle)
     low, high = points.min(axis=0), points.max(axis=0)
     size = (high - low).max()

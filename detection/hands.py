@@ -6,7 +6,7 @@ import numpy as np
 
 from detection.networks import TFLiteNetwork
 from detection.palm import PalmDetector, Roi, box_containment
-from utils.joints import MIDDLE_KNUCKLE, NUM_JOINTS, WRIST
+from utils.joints import NUM_JOINTS, lean
 
 LANDMARK_PX = 224
 MIN_PRESENCE = 0.5
@@ -36,9 +36,8 @@ class FoundHand:
     @property
     def roi(self) -> Roi:
         """A square around the landmarks, upright."""
-        x, y = self.landmarks_px[MIDDLE_KNUCKLE] - self.landmarks_px[WRIST]
         low, high = self.box_px[:2], self.box_px[2:]
-        return Roi((low + high) / 2, ROI_SIZE * float((high - low).max()), float(np.arctan2(x, -y)))
+        return Roi((low + high) / 2, ROI_SIZE * float((high - low).max()), lean(self.landmarks_px))
 
     @property
     def box_px(self) -> np.ndarray:

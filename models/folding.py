@@ -1,8 +1,10 @@
-"""Batch normalisation folded into the convolution before it: exact in evaluation mode, up to rounding."""
+"""Fewer layers that do the same, up to rounding: batch normalisation in the convolution before it (in evaluation mode),
+linear layers with nothing between them."""
 
 from itertools import pairwise
 
 from torch import nn
+from torch.nn.utils import skip_init
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 
@@ -26,3 +28,11 @@ def fold_batch_norm(module: nn.Module) -> None:
         if isinstance(convolution, nn.Conv2d) and isinstance(norm, nn.BatchNorm2d):
             setattr(module, first, fuse_conv_bn_eval(convolution, norm))
             setattr(module, second, nn.Identity())
+
+
+def composed(first: nn.Linear, second: nn.Linear) -> nn.Linear:
+    """One linear layer for two, both with bias."""
+    layer = skip_init(nn.Linear, first.in_features, second.out_features)
+    layer.weight = nn.Parameter(second.weight.detach() @ first.weight.detach(), requires_grad=False)
+    layer.bias = nn.Parameter(second(first.bias).detach(), requires_grad=False)
+    return layer

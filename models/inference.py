@@ -4,11 +4,10 @@ import copy
 
 import torch
 from torch import Tensor
-from torch.nn.utils import skip_init
 
 from models import unfolded, winograd
 from models.cmr import CMR, Output
-from models.folding import fold_batch_norm
+from models.folding import composed, fold_batch_norm
 from models.mobile import MobileCMR
 from models.subpose import SubPoseAggregation
 
@@ -89,14 +88,6 @@ def for_inference(model: CMR | MobileCMR, precision: str = "float32", compiled: 
     if on_cpu and network.dtype == torch.float32 and compiled == "none":
         exchange_convolutions(network)
     return compile_network(network, compiled)
-
-
-def composed(first: torch.nn.Linear, second: torch.nn.Linear) -> torch.nn.Linear:
-    """One layer for two with nothing between them."""
-    layer = skip_init(torch.nn.Linear, first.in_features, second.out_features)
-    layer.weight = torch.nn.Parameter(second.weight.detach() @ first.weight.detach(), requires_grad=False)
-    layer.bias = torch.nn.Parameter(second(first.bias).detach(), requires_grad=False)
-    return layer
 
 
 def exchange_convolutions(module: torch.nn.Module) -> None:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from utils.joints import MIDDLE_KNUCKLE, WRIST
+from utils.joints import lean
 from utils.warp import cut_square
 
 CENTERINGS = 3  # the middle of a box in one camera is not quite that in another
@@ -70,8 +70,7 @@ def view_of(landmarks_px: np.ndarray, K: np.ndarray, size: int, margin: float, m
     center = (rays[:, :2].min(axis=0) + rays[:, :2].max(axis=0)) / 2
     rotation = _looking_at(np.append(center, 1.0))
     for _ in range(CENTERINGS):
-        x, y = np.diff(_flat(rays[[WRIST, MIDDLE_KNUCKLE]] @ rotation.T), axis=0)[0]
-        rotation = _roll(np.arctan2(x, -y)) @ rotation
+        rotation = _roll(lean(_flat(rays @ rotation.T))) @ rotation
         seen = _flat(rays @ rotation.T)
         low, high = seen.min(axis=0), seen.max(axis=0)
         rotation = _looking_at(np.append((low + high) / 2, 1.0)) @ rotation

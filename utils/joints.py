@@ -15,6 +15,12 @@ MIDDLE_FINGER = (0, 9, 10, 11, 12)  # from the wrist to the tip
 WRIST, MIDDLE_KNUCKLE = MIDDLE_FINGER[:2]
 
 
+def lean(points: np.ndarray) -> float:
+    """Radians by which a hand leans clockwise from upright; points (21, 2), y down, in FreiHAND order."""
+    x, y = points[MIDDLE_KNUCKLE] - points[WRIST]
+    return float(np.arctan2(x, -y))
+
+
 def hand_length(joints: np.ndarray) -> float:
     """From the wrist along the bones to the tip of the middle finger; joints (21, 3) in FreiHAND order."""
     return float(np.linalg.norm(np.diff(joints[list(MIDDLE_FINGER)], axis=0), axis=1).sum())
