@@ -11,6 +11,7 @@ from models.inference import for_inference
 from models.mobile import MobileCMR
 from models.outline import silhouette_extents
 from models.registration import register
+from models.reprojection import refine
 from utils.geometry import INPUT_MEAN, INPUT_SIZE_PX, INPUT_STD, MESH_SCALE_M, fit_square, to_network_input
 from utils.template import Template
 
@@ -110,6 +111,8 @@ class HandPredictor:
         unit = _usual_distance(joints, landmarks.double(), K) if any_distance else torch.ones_like(K[:, 0, 0])
         scale = unit[:, None, None]  # a hand twice as large looks the same at twice the distance
         registration = register(vertices * scale, joints * scale, landmarks, trusted, K, self.size, extents)
+        if self.mobile:
+            registration = refine(registration, joints * scale, landmarks, confidence, K, self.size)
         translation = registration.translation_m / unit[:, None]
         offset = translation[:, None]
         return Hands(

@@ -95,7 +95,7 @@ def fit_landmarks(joints: Tensor, landmarks_px: Tensor, confidence: Tensor, K: T
     products = (rows.mT @ rows).flatten(2)  # (B, J, 16), summed over the landmarks in use for each solution
     summed = rows.sum(dim=2)  # (B, J, 4): e_u + e_v = summed (t, 1)
 
-    translation = _bounded_minimum(products.sum(dim=1).unflatten(1, (4, 4)))
+    translation = bounded_minimum(products.sum(dim=1).unflatten(1, (4, 4)))
     for _ in range(MAX_REJECTIONS):
         error = ((summed[..., :3] @ translation[..., None]).squeeze(-1) + summed[..., 3]).abs()
         weight = used.double()
@@ -108,7 +108,7 @@ def fit_landmarks(joints: Tensor, landmarks_px: Tensor, confidence: Tensor, K: T
             break
         used = torch.where(reject[:, None], kept, used)
         moments = (used.double()[:, None] @ products).unflatten(2, (4, 4)).squeeze(1)
-        translation = torch.where(reject[:, None], _bounded_minimum(moments), translation)
+        translation = torch.where(reject[:, None], bounded_minimum(moments), translation)
     return translation, used
 
 
@@ -117,7 +117,7 @@ def _known_without_waiting(conditions: Tensor) -> bool:
     return conditions.device.type == "cpu" and bool(conditions.all())
 
 
-def _bounded_minimum(moments: Tensor, depth: Tensor | float = 0.0) -> Tensor:
+def bounded_minimum(moments: Tensor, depth: Tensor | float = 0.0) -> Tensor:
     """Step (B, 3) that minimises a sum of squares, with the depth it leads to inside its bounds.
 
     One bounded variable: with the other two eliminated, the constrained minimum is the free one or lies on the bound.
@@ -159,7 +159,7 @@ def fit_extents(vertices: Tensor, extents_px: Tensor, K: Tensor, image_size: int
         damped = moments.clone()
         diagonal = damped.diagonal(dim1=-2, dim2=-1)[:, :3]
         diagonal.addcmul_(diagonal, damping).add_(REGULARIZATION)
-        step = _bounded_minimum(damped, translation[:, 2:])
+        step = bounded_minimum(damped, translation[:, 2:])
         trial = translation + step
         trial_moments = outline.moments(trial)
         gain = moments[:, 3, 3] - trial_moments[:, 3, 3]

@@ -24,7 +24,7 @@ def _compiled(function: Callable) -> Callable:
 
 @_compiled
 def _bounded_minimum(moments: np.ndarray, depth: float, step: np.ndarray) -> None:
-    """Fill `step` (3,); see `models.registration._bounded_minimum`."""
+    """Fill `step` (3,); see `models.registration.bounded_minimum`."""
     a, b, c = moments[0, 0], moments[0, 1], moments[1, 1]
     determinant = a * c - b * b
     per_depth_x = (c * moments[0, 2] - b * moments[1, 2]) / determinant

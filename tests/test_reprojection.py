@@ -1,0 +1,66 @@
+"""The fit of landmarks in the image: against scipy's optimiser, and what it is there for."""
+
+import numpy as np
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.optimize import least_squares
+
+from models.registration import register
+from models.reprojection import refine
+from tests.test_registration import SIZE, camera, project, random_hands
+
+
+def linear_fit(joints, landmarks, K):
+    return register(joints, joints, landmarks, torch.ones(len(joints), 21), K, SIZE)
+
+
+@settings(deadline=None, max_examples=15)
+@given(seed=st.integers(0, 2**31 - 1), noise_px=st.floats(0, 4))
+def test_the_weighted_distances_in_the_image_are_smallest(seed, noise_px):
+    joints, truth = random_hands(3, seed, depth=(0.5, 1.0))
+    K, generator = camera(3), torch.Generator().manual_seed(seed)
+    landmarks = project(joints + truth[:, None], K)
+    landmarks += noise_px * torch.randn(landmarks.shape, generator=generator, dtype=torch.float64)
+    weight = torch.rand(3, 21, generator=generator, dtype=torch.float64)
+    found = refine(linear_fit(joints, landmarks, K), joints, landmarks, weight, K, SIZE)
+    for hand in range(3):
+
+        def distances(translation, hand=hand):
+            moved = joints[hand] + torch.from_numpy(translation)
+            error = project(moved[None], K[:1])[0] - landmarks[hand]
+            return (error * weight[hand, :, None].sqrt()).flatten().numpy()
+
+        best = least_squares(distances, truth[hand].numpy(), xtol=1e-12, ftol=1e-12, gtol=1e-12).x
+        np.testing.assert_allclose(found.translation_m[hand].numpy(), best, atol=1e-4)
+        error = project((joints[hand] + found.translation_m[hand])[None], K[:1])[0] - landmarks[hand]
+        assert np.isclose(found.residual_px[hand], error.square().sum(-1).mean().sqrt(), atol=1e-9)
+
+
+def test_a_mesh_that_is_unsure_does_not_bring_the_hand_nearer():
+    """Means of possible hands are smaller than hands: joints = mean + what the network could not know."""
+    mean, truth = random_hands(400, 5, depth=(0.6, 0.8))
+    generator = torch.Generator().manual_seed(6)
+    unknown = 0.015 * torch.randn(mean.shape, generator=generator, dtype=torch.float64)
+    K = camera(400)
+    landmarks = project(mean + unknown + truth[:, None], K)
+    linear = linear_fit(mean, landmarks, K)
+    found = refine(linear, mean, landmarks, torch.ones(400, 21), K, SIZE)
+    linear_bias = (linear.translation_m[:, 2] / truth[:, 2]).median() - 1
+    bias = (found.translation_m[:, 2] / truth[:, 2]).median() - 1
+    assert linear_bias < -0.05
+    assert abs(bias) < 0.02
+
+
+def test_nothing_worse_and_nothing_without_weight():
+    joints, truth = random_hands(3, 2)
+    K = camera(3)
+    landmarks = project(joints + truth[:, None], K)
+    weight = torch.ones(3, 21)
+    weight[1] = 0
+    start = linear_fit(joints, landmarks, K)
+    landmarks[2] = torch.nan
+    found = refine(start, joints, landmarks, weight, K, SIZE)
+    torch.testing.assert_close(found.translation_m, truth, atol=1e-8, rtol=0)
+    assert found.success.tolist() == start.success.tolist()
+    assert torch.isfinite(found.residual_px).all()
