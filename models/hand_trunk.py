@@ -40,20 +40,21 @@ EARLY = 2  # stages, up to S/8: edges, textures and skin, which generated images
 PYRAMID_CHANNELS = tuple(stage[-1].out for stage in STAGES[EARLY - 1 :])  # at S/8, S/16 and S/32
 
 
-def _relu6(x: Tensor) -> Tensor:
-    return F.relu6(x, inplace=True)  # of a convolution's output, which nothing else reads
-
-
 class SameConv(nn.Conv2d):
-    """A convolution padded as TensorFlow's SAME: with stride 2, one pixel more at the right and the bottom."""
+    """A convolution padded as TensorFlow's SAME: with stride 2, one pixel more at the right and the bottom; with ReLU6
+    after it where `clipped`."""
 
-    def __init__(self, inputs: int, outputs: int, kernel: int, stride: int = 1, groups: int = 1) -> None:
+    def __init__(
+        self, inputs: int, outputs: int, kernel: int, stride: int = 1, groups: int = 1, *, clipped: bool = True
+    ) -> None:
         uneven = stride == 2
         super().__init__(inputs, outputs, kernel, stride, 0 if uneven else kernel // 2, groups=groups)
         self.extra = ((kernel - 2) // 2, (kernel - 1) // 2) * 2 if uneven else None
+        self.clipped = clipped
 
     def forward(self, x: Tensor) -> Tensor:
-        return super().forward(x if self.extra is None else F.pad(x, self.extra))
+        found = super().forward(x if self.extra is None else F.pad(x, self.extra))
+        return F.relu6(found, inplace=True) if self.clipped else found  # nothing else reads it
 
 
 class InvertedResidual(nn.Module):
@@ -63,11 +64,11 @@ class InvertedResidual(nn.Module):
         super().__init__()
         self.expand = SameConv(inputs, block.hidden, 1)
         self.filter = SameConv(block.hidden, block.hidden, block.kernel, block.stride, groups=block.hidden)
-        self.project = SameConv(block.hidden, block.out, 1)
+        self.project = SameConv(block.hidden, block.out, 1, clipped=False)
         self.residual = block.stride == 1 and inputs == block.out
 
     def forward(self, x: Tensor) -> Tensor:
-        narrow = self.project(_relu6(self.filter(_relu6(self.expand(x)))))
+        narrow = self.project(self.filter(self.expand(x)))
         return narrow + x if self.residual else narrow
 
 
@@ -96,7 +97,7 @@ class HandTrunk(nn.Module):
         super().__init__()
         self.stem = SameConv(3, STEM_CHANNELS, 3, 2)
         self.first_filter = SameConv(STEM_CHANNELS, STEM_CHANNELS, 3, groups=STEM_CHANNELS)
-        self.first_project = SameConv(STEM_CHANNELS, FIRST_CHANNELS, 1)
+        self.first_project = SameConv(STEM_CHANNELS, FIRST_CHANNELS, 1, clipped=False)
         width = FIRST_CHANNELS
         self.stages = nn.ModuleList()
         for stage in STAGES:
@@ -119,7 +120,7 @@ class HandTrunk(nn.Module):
 
     def early(self, images: Tensor) -> EarlyMap:
         """The stages up to S/8, of images (B, 3, S, S)."""
-        x = self.first_project(_relu6(self.first_filter(_relu6(self.stem(images)))))
+        x = self.first_project(self.first_filter(self.stem(images)))
         for stage in self.stages[:EARLY]:
             x = stage(x)
         return EarlyMap(x)
@@ -130,5 +131,5 @@ class HandTrunk(nn.Module):
         for stage in self.stages[EARLY:]:
             x = stage(x)
             pyramid.append(x)
-        x = _relu6(self.last_filter(_relu6(self.last_expand(x))))
+        x = self.last_filter(self.last_expand(x))
         return TrunkFeatures(tuple(pyramid), torch.mean(x, dim=(2, 3)))

@@ -5,9 +5,11 @@ import copy
 import torch
 from torch import Tensor
 
-from models import unfolded, winograd
+from models import packed, winograd
 from models.cmr import CMR, Output
 from models.folding import composed, fold_batch_norm
+from models.hand_trunk import SameConv
+from models.layers import ConvBlock
 from models.mobile import MobileCMR
 from models.subpose import SubPoseAggregation
 
@@ -91,14 +93,28 @@ def for_inference(model: CMR | MobileCMR, precision: str = "float32", compiled: 
 
 
 def exchange_convolutions(module: torch.nn.Module) -> None:
-    """Exchange the convolutions inside a module for equal ones that are faster on a CPU, where there are."""
+    """Exchange the convolutions inside a module for equal ones that are faster on a CPU, where there are, and let them
+    do the ReLU of their block."""
     for name, child in module.named_children():
-        if winograd.suits(child):
-            setattr(module, name, winograd.WinogradConv(child))
-        elif unfolded.suits(child):
-            setattr(module, name, unfolded.UnfoldedConv(child))
-        else:
+        if not isinstance(child, torch.nn.Conv2d):
             exchange_convolutions(child)
+            continue
+        block_with_relu = isinstance(module, ConvBlock) and isinstance(module.relu, torch.nn.ReLU)
+        relu = block_with_relu and isinstance(module.norm, torch.nn.Identity)
+        exchanged = _exchanged(child, relu)
+        setattr(module, name, exchanged)
+        if relu and exchanged is not child:
+            module.relu = torch.nn.Identity()
+
+
+def _exchanged(convolution: torch.nn.Conv2d, relu: bool) -> torch.nn.Module:
+    if winograd.suits(convolution):
+        return winograd.WinogradConv(convolution, relu)
+    if not packed.suits(convolution):
+        return convolution
+    if isinstance(convolution, SameConv):
+        return packed.PackedConv(convolution, "hardtanh" if convolution.clipped else "none", convolution.extra)
+    return packed.PackedConv(convolution, "relu" if relu else "none")
 
 
 def compile_network(model: torch.nn.Module, how: str) -> torch.nn.Module:

@@ -5,11 +5,14 @@ tiles with one matrix (in, out). The transforms are additions, compiled by numba
 Equal to the direct convolution up to rounding.
 """
 
+import threading
+
 import numpy as np
 import torch
 from torch import Tensor, nn
 
 from models.layers import bias_or_zeros, is_padded_3x3
+from models.packed import PackedConv
 from utils.compiled import compiled, in_shares
 
 TILE, PATCH = 4, 6  # results and inputs of a tile, a side
@@ -28,17 +31,33 @@ COLUMN = (  # from the taps of a column to its positions
 TWO, FOUR, FIVE, EIGHT = np.float32(2), np.float32(4), np.float32(5), np.float32(8)
 
 
+class _Scratch(threading.local):
+    """Arrays that a thread's calls use one after the other: fresh memory costs more to get than to fill."""
+
+    def array(self, name: str, shape: tuple[int, ...]) -> np.ndarray:
+        """A float32 array with anything in it."""
+        size = int(np.prod(shape))
+        if name not in self.__dict__ or getattr(self, name).size < size:
+            setattr(self, name, np.empty(size, np.float32))
+        return getattr(self, name)[:size].reshape(shape)
+
+
+_SCRATCH = _Scratch()
+
+
 class WinogradConv(nn.Module):
     """A 3x3 convolution of stride 1 with zero padding 1. Whatever is not float32 inference on a CPU, or too small, is
     left to the direct convolution.
 
     Args:
         convolution: see `suits`.
+        relu: whether what is negative becomes zero.
     """
 
-    def __init__(self, convolution: nn.Conv2d) -> None:
+    def __init__(self, convolution: nn.Conv2d, relu: bool = False) -> None:
         super().__init__()
-        self.direct = convolution
+        self.direct = PackedConv(convolution, "relu" if relu else "none")
+        self.lowest = np.float32(0 if relu else -np.inf)
         transform = torch.tensor(COLUMN, dtype=torch.float64)
         weight = convolution.weight.detach().double()  # (out, in, 3, 3)
         matrices = torch.einsum("ia,oqab,jb->ijqo", transform, weight.cpu(), transform).flatten(0, 1)
@@ -64,11 +83,11 @@ class WinogradConv(nn.Module):
 
     def _rows_of_tiles(self, image: Tensor, result: Tensor, first: int, rows: int, tiles: int) -> None:
         pixels, found, bias = image.numpy(), result.numpy(), self.bias.numpy()
-        spread = image.new_empty(POSITIONS, tiles, image.shape[-1])
-        patches = spread.numpy()
+        patches = _SCRATCH.array("patches", (POSITIONS, tiles, pixels.shape[-1]))
+        products = _SCRATCH.array("products", (POSITIONS, tiles, len(bias)))
         in_shares(lambda start, end: _spread(pixels, patches, first, start, end), rows)
-        products = torch.bmm(spread, self.matrices).numpy()
-        in_shares(lambda start, end: _gather(products, bias, found, first, start, end), rows)
+        torch.bmm(torch.from_numpy(patches), self.matrices, out=torch.from_numpy(products))
+        in_shares(lambda start, end: _gather(products, bias, self.lowest, found, first, start, end), rows)
 
 
 def suits(module: nn.Module) -> bool:
@@ -149,8 +168,10 @@ def _transform(source: np.ndarray, start: int, step: int, target: np.ndarray, to
 
 
 @compiled
-def _gather(products: np.ndarray, bias: np.ndarray, result: np.ndarray, first: int, start: int, end: int) -> None:
-    """Products of tiles (36, T, C) to the result (B, H, W, C); see `_spread`."""
+def _gather(
+    products: np.ndarray, bias: np.ndarray, lowest: float, result: np.ndarray, first: int, start: int, end: int
+) -> None:
+    """Products of tiles (36, T, C) to the result (B, H, W, C), nothing below `lowest`; see `_spread`."""
     _, height, width, channels = result.shape
     down, across = -(-height // TILE), -(-width // TILE)
     tiles = products.shape[1]
@@ -172,7 +193,7 @@ def _gather(products: np.ndarray, bias: np.ndarray, result: np.ndarray, first: i
                     out = target[to + j * channels : to + (j + 1) * channels]
                     part = line[j * channels : (j + 1) * channels]
                     for i in range(channels):
-                        out[i] = part[i] + bias[i]
+                        out[i] = max(part[i] + bias[i], lowest)
 
 
 @compiled

@@ -1,5 +1,7 @@
 """Winograd's convolution against the direct one."""
 
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 import torch
 from hypothesis import given, settings
@@ -13,17 +15,19 @@ from models.winograd import MOST_TILES, MOST_WEIGHTS, WinogradConv, suits
 CHANNELS = st.integers(1, 40)
 
 
+SIDE, FLAG = st.integers(13, 34), st.booleans()
+
+
 @settings(max_examples=40, deadline=None)
-@given(
-    st.integers(1, 3), CHANNELS, CHANNELS, st.integers(13, 34), st.integers(13, 34), st.booleans(), st.integers(0, 9)
-)
-def test_equals_the_direct_convolution(batch, inputs, outputs, height, width, bias, seed):
+@given(st.integers(1, 3), CHANNELS, CHANNELS, SIDE, SIDE, FLAG, FLAG, st.integers(0, 9))
+def test_equals_the_direct_convolution(batch, inputs, outputs, height, width, bias, relu, seed):
     torch.manual_seed(seed)
     convolution = nn.Conv2d(inputs, outputs, 3, padding=1, bias=bias)
     x = torch.randn(batch, inputs, height, width)
     with torch.inference_mode():
-        found = WinogradConv(convolution)(x)
+        found = WinogradConv(convolution, relu)(x)
         expected = convolution.double()(x.double())
+    expected = expected.relu() if relu else expected
     assert found.dtype == torch.float32
     torch.testing.assert_close(found.double(), expected, atol=2e-5, rtol=0)
 
@@ -101,7 +105,7 @@ def test_small_maps_are_convolved_directly():
     convolution = nn.Conv2d(8, 8, 3, padding=1)
     x = torch.randn(1, 8, 7, 7)
     with torch.inference_mode():
-        assert torch.equal(WinogradConv(convolution)(x), convolution(x))
+        torch.testing.assert_close(WinogradConv(convolution)(x), convolution(x), atol=1e-6, rtol=0)
 
 
 @pytest.mark.parametrize(
@@ -120,5 +124,21 @@ def test_others_are_left_as_they_are(other):
     assert not suits(other)
     network = nn.Sequential(nn.Sequential(other), nn.Conv2d(8, 4, 3, padding=1))
     exchange_convolutions(network)
-    assert network[0][0] is other
+    assert not isinstance(network[0][0], WinogradConv)
     assert isinstance(network[1], WinogradConv)
+
+
+def test_threads_do_not_share_what_is_between_the_transforms():
+    torch.manual_seed(0)
+    convolutions = [WinogradConv(nn.Conv2d(12, width, 3, padding=1)) for width in (8, 24)]
+    x = torch.randn(1, 12, 60, 60)
+
+    def results(convolution):
+        with torch.inference_mode():
+            return [convolution(x) for _ in range(30)]
+
+    alone = [results(convolution)[0] for convolution in convolutions]
+    with ThreadPoolExecutor(2) as pool:
+        together = list(pool.map(results, convolutions))
+    for expected, found in zip(alone, together, strict=True):
+        assert all(torch.equal(one, expected) for one in found)

@@ -1,0 +1,70 @@
+"""Convolutions whose weights stay in the order that oneDNN computes with, an activation included.
+
+PyTorch hands each convolution to oneDNN, which brings the weights into that order again at every call: where a map has
+fewer pixels than a filter has inputs, that takes as long as the convolution. The operators used here are those that
+PyTorch's own compiler puts in the place of convolutions.
+"""
+
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from models.layers import bias_or_zeros
+
+ACTIVATIONS = {"none": [], "relu": [], "hardtanh": [0.0, 6.0]}  # oneDNN's names, and their numbers: the last is ReLU6
+WITH_ONEDNN = torch.backends.mkldnn.is_available()
+
+
+class PackedConv(nn.Module):
+    """A convolution and what follows it. Whatever is not float32 inference on a CPU is left to PyTorch.
+
+    Args:
+        convolution: see `suits`.
+        activation: a key of `ACTIVATIONS`.
+        padding: of zeros before the convolution's own, as of `F.pad`.
+    """
+
+    def __init__(self, convolution: nn.Conv2d, activation: str = "none", padding: Sequence[int] | None = None) -> None:
+        super().__init__()
+        self.settings = (convolution.padding, convolution.stride, convolution.dilation, convolution.groups)
+        self.activation, self.padding = activation, padding
+        self.register_buffer("bias", bias_or_zeros(convolution), persistent=False)
+        # The order suits maps of one size. It is changed with the size, so that there is one copy of the weights.
+        self.packed: tuple[torch.Size | None, Tensor] = (None, convolution.weight.detach())
+
+    @torch.compiler.disable
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, in, H, W) -> (B, out, H', W'), channels last where the input is."""
+        if self.padding is not None:
+            x = F.pad(x, self.padding)
+        size, weight = self.packed
+        usual = WITH_ONEDNN and x.dtype == self.bias.dtype == torch.float32 and x.device.type == "cpu"
+        if not usual or torch.is_autocast_enabled("cpu") or (x.requires_grad and torch.is_grad_enabled()):
+            return self._directly(x, _dense(weight))
+        if size != x.shape[2:]:
+            size, weight = self.packed = (x.shape[2:], self._pack(_dense(weight), x.shape[1:]))
+        numbers = ACTIVATIONS[self.activation]
+        return torch.ops.mkldnn._convolution_pointwise(
+            x, weight, self.bias, *self.settings, self.activation, numbers, ""
+        )
+
+    def _pack(self, weight: Tensor, shape: torch.Size) -> Tensor:
+        return torch._C._nn.mkldnn_reorder_conv2d_weight(weight.to_mkldnn(), *self.settings, (1, *shape))
+
+    def _directly(self, x: Tensor, weight: Tensor) -> Tensor:
+        padding, stride, dilation, groups = self.settings
+        found = F.conv2d(x, weight.to(x), self.bias.to(x), stride, padding, dilation, groups)
+        if self.activation == "none":
+            return found
+        return F.relu(found) if self.activation == "relu" else F.hardtanh(found, *ACTIVATIONS[self.activation])
+
+
+def _dense(weight: Tensor) -> Tensor:
+    return weight.to_dense() if weight.is_mkldnn else weight
+
+
+def suits(module: nn.Module) -> bool:
+    """Whether a module is a convolution that `PackedConv` does as well. False where PyTorch came without oneDNN."""
+    return isinstance(module, nn.Conv2d) and module.padding_mode == "zeros" and WITH_ONEDNN

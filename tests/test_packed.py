@@ -1,0 +1,97 @@
+"""Convolutions whose weights stay in oneDNN's order against PyTorch's."""
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from models.hand_trunk import HandTrunk, SameConv
+from models.inference import exchange_convolutions
+from models.layers import ConvBlock
+from models.packed import PackedConv, suits
+
+pytestmark = pytest.mark.skipif(not torch.backends.mkldnn.is_available(), reason="PyTorch came without oneDNN")
+
+
+@pytest.mark.parametrize("activation", ["none", "relu", "hardtanh"])
+@pytest.mark.parametrize(
+    "convolution",
+    [
+        nn.Conv2d(24, 40, 3, padding=1, stride=2, bias=False),
+        nn.Conv2d(24, 48, 5, padding=2, groups=24),
+        nn.Conv2d(24, 16, (1, 3), padding=(0, 2), dilation=(1, 2)),
+        nn.Conv2d(24, 64, 1),
+    ],
+)
+def test_equals_the_convolution(convolution, activation):
+    torch.manual_seed(0)
+    packed = PackedConv(convolution, activation)
+    with torch.inference_mode():
+        for shape in [
+            (1, 24, 7, 7),
+            (3, 24, 7, 7),
+            (2, 24, 12, 5),
+            (1, 24, 1, 1),
+        ]:  # packed again where the size changes
+            x = (5 * torch.randn(shape)).contiguous(memory_format=torch.channels_last)
+            expected = convolution(x)
+            expected = {"none": expected, "relu": expected.relu(), "hardtanh": expected.clamp(0, 6)}[activation]
+            torch.testing.assert_close(packed(x), expected, atol=1e-5, rtol=0)
+
+
+def test_what_is_not_float32_inference_is_left_to_pytorch():
+    convolution = nn.Conv2d(4, 6, 3, padding=1)
+    packed = PackedConv(convolution, "relu")
+    x = torch.randn(1, 4, 9, 9)
+    with torch.no_grad():
+        packed(x)  # its weights are in another order now
+        expected = convolution.double()(x.double()).relu()
+        torch.testing.assert_close(packed.double()(x.double()), expected, atol=1e-6, rtol=0)
+    x.requires_grad_()
+    (gradient,) = torch.autograd.grad(packed.float()(x).sum(), x)
+    (wanted,) = torch.autograd.grad(convolution.float()(x).relu().sum(), x)
+    torch.testing.assert_close(gradient, wanted)
+
+
+def test_a_block_does_its_relu_in_the_convolution():
+    torch.manual_seed(0)
+    network = nn.ModuleList([ConvBlock(8, 8, kernel, norm=False, relu=relu) for kernel in (1, 3) for relu in (0, 1)])
+    x = torch.randn(1, 8, 20, 20)
+    with torch.inference_mode():
+        expected = [block(x) for block in network]
+        exchange_convolutions(network)
+        assert all(isinstance(block.relu, nn.Identity) for block in network)
+        for block, wanted in zip(network, expected, strict=True):
+            torch.testing.assert_close(block(x), wanted, atol=1e-5, rtol=0)
+
+
+def test_an_unfolded_batch_normalisation_keeps_its_relu():
+    block = ConvBlock(8, 8, 1).eval()
+    x = torch.randn(1, 8, 20, 20)
+    with torch.inference_mode():
+        block.norm.bias += 1
+        expected = block(x)
+        exchange_convolutions(block)
+        torch.testing.assert_close(block(x), expected, atol=1e-5, rtol=0)
+
+
+def test_the_trunk_clips_in_its_convolutions():
+    torch.manual_seed(0)
+    trunk = HandTrunk().eval()
+    x = torch.rand(1, 3, 64, 64)
+    with torch.inference_mode():
+        for convolution in trunk.convolutions():
+            convolution.weight *= 3  # or nothing would reach 6
+        expected = trunk(x)
+        assert F.relu6(expected.pooled).max() > 5
+        exchange_convolutions(trunk)
+        found = trunk(x)
+    assert not trunk.convolutions()
+    for one, other in zip((*found.pyramid, found.pooled), (*expected.pyramid, expected.pooled), strict=True):
+        torch.testing.assert_close(one, other, atol=1e-3, rtol=1e-4)
+
+
+def test_other_paddings_are_left_as_they_are():
+    assert suits(SameConv(4, 4, 3, 2))
+    assert not suits(nn.Conv2d(4, 4, 3, padding=1, padding_mode="reflect"))
+    assert not suits(nn.Linear(4, 4))
