@@ -169,6 +169,7 @@ def work(bench: Bench, arguments: argparse.Namespace) -> dict:
     for name, network in networks.items():
         machine = measure_machine(bench.device, PRECISIONS.get(name, torch.float32))
         with torch.inference_mode():
+            network(images)  # the first call brings weights into their order
             counted = count_work(partial(network, images))
             taken = compare({name: partial(network, images)}, min(arguments.seconds, 10))[name].p50_s
         floor = counted.floor_s(machine)

@@ -1,13 +1,16 @@
 """Arithmetic and memory traffic of a function, and what the machine could do at best."""
 
+import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import FlopCounterMode
+
+from models.packed import WITH_ONEDNN
 
 
 @dataclass(frozen=True)
@@ -43,9 +46,15 @@ class _Traffic(TorchDispatchMode):
         return result
 
 
+def _convolution_flops(_x: Sequence[int], weight: Sequence[int], *_: object, out_shape: Sequence[int], **__) -> int:  # noqa: ANN003
+    """Of oneDNN's convolution, which PyTorch's counter does not know."""
+    return 2 * math.prod(out_shape) * math.prod(weight[1:])
+
+
 def count_work(function: Callable[[], object]) -> Work:
     """Count what a function does once."""
-    with FlopCounterMode(display=False) as flops, _Traffic() as traffic:
+    known = {torch.ops.mkldnn._convolution_pointwise: _convolution_flops} if WITH_ONEDNN else {}
+    with FlopCounterMode(display=False, custom_mapping=known) as flops, _Traffic() as traffic:
         function()
     return Work(flops.get_total_flops(), traffic.bytes)
 

@@ -4,10 +4,12 @@ import time
 
 import pytest
 import torch
+from torch import nn
 
 from benchmarks.cases import BASELINE, Bench, registration
 from benchmarks.timing import compare, linear_fit
 from benchmarks.work import Machine, Work, count_work
+from models.packed import WITH_ONEDNN, PackedConv
 
 
 def test_work_of_a_product():
@@ -15,6 +17,16 @@ def test_work_of_a_product():
     counted = count_work(lambda: (a @ b).relu())
     assert counted.flops == 2 * 3 * 5 * 7
     assert counted.bytes == 4 * (3 * 5 + 5 * 7 + 3 * 7 + 2 * 3 * 7)
+
+
+@pytest.mark.skipif(not WITH_ONEDNN, reason="PyTorch came without oneDNN")
+def test_work_of_a_convolution_with_weights_in_onednns_order():
+    convolution, x = nn.Conv2d(8, 16, 3, padding=1, stride=2), torch.randn(1, 8, 20, 20)
+    packed = PackedConv(convolution)
+    with torch.inference_mode():
+        packed(x)  # the first call brings the weights into their order
+        assert count_work(lambda: packed(x)) == count_work(lambda: convolution(x))
+        assert count_work(lambda: packed(x)).flops == 2 * (16 * 10 * 10) * (8 * 3 * 3)
 
 
 def test_the_floor_is_the_slower_of_arithmetic_and_memory():
