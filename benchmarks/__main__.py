@@ -105,11 +105,11 @@ def loader(bench: Bench, arguments: argparse.Namespace) -> dict:
     taken: dict[str, list[float]] = {}
     for _ in range(LOADER_ROUNDS):
         for name, dataset in cases.datasets(bench).items():
-            stream = Stream(dataset, LOADER_BATCH, arguments.workers)
+            stream = Stream(dataset, LOADER_BATCH, arguments.workers, bench.device)
             stream.start()
-            cases.loaded_and_finished(stream, bench, warm_up)
+            stream.skip(warm_up)
             started = time.perf_counter()
-            cases.loaded_and_finished(stream, bench, batches * (1 if name == BASELINE else 5))
+            stream.skip(batches * (1 if name == BASELINE else 5))
             seconds = time.perf_counter() - started
             taken.setdefault(name, []).append(seconds / (1 if name == BASELINE else 5))
             stream.batches = iter(())
@@ -142,13 +142,13 @@ def linear(bench: Bench, arguments: argparse.Namespace) -> dict:
             way = "ours" if "ours" in case.ways else "float32"
             seconds.append(compare({way: case.ways[way]}, min(arguments.seconds, 5))[way].p50_s)
         result[name] = {"sizes": sizes, "seconds": seconds, **linear_fit(sizes, seconds)}
-    stream = Stream(cases.datasets(bench)["ours"], LOADER_BATCH, 0)
+    stream = Stream(cases.datasets(bench)["ours"], LOADER_BATCH, 0, bench.device)
     stream.start()
     sizes, seconds = [2, 4, 8, 16, 32], []
-    cases.loaded_and_finished(stream, bench, 4)
+    stream.skip(4)
     for size in sizes:
         started = time.perf_counter()
-        cases.loaded_and_finished(stream, bench, size)
+        stream.skip(size)
         seconds.append(time.perf_counter() - started)
     sizes = [size * LOADER_BATCH for size in sizes]
     result["loading"] = {"sizes": sizes, "seconds": seconds, **linear_fit(sizes, seconds)}
@@ -187,12 +187,11 @@ def loss(bench: Bench, arguments: argparse.Namespace) -> dict:
     result = {}
     for name in arguments.loss_ways or (BASELINE, *bench.precisions):
         step = training_step(bench, name)
-        stream = Stream(cases.datasets(bench, arguments.loss_size)["ours"], 16, 0)
+        stream = Stream(cases.datasets(bench, arguments.loss_size)["ours"], 16, 0, bench.device)
         stream.start()
         losses = []
         for _ in range(arguments.loss_steps):
-            batch = cases.finish_batch(stream.next(bench.device), arguments.loss_size, 0.5, 0.5)
-            losses.append(step(batch))
+            losses.append(step(stream.next()))
         result[name] = losses
         last = losses[-10:]
         print(f"loss after {len(losses)} steps, mean of the last ten, {name}: {sum(last) / len(last):.5f}")

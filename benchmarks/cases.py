@@ -7,7 +7,6 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from torch.utils.data import Dataset
 
 from benchmarks.baseline.loader import PlainFreiHAND
 from benchmarks.baseline.network import PlainCMR
@@ -15,9 +14,10 @@ from benchmarks.baseline.plot import plain_plot
 from benchmarks.baseline.predictor import PlainPredictor
 from benchmarks.baseline.registration import extent_objective, fit_extents_with_slsqp, register_with_slsqp
 from benchmarks.baseline.training import PlainStep
-from datasets.augmented import HOST, REFERENCE, SampleSettings
+from datasets.augmented import HOST, REFERENCE, AugmentedHands, SampleSettings
 from datasets.device import finish_batch
 from datasets.freihand import FreiHANDTraining
+from datasets.host import finish_on_host
 from datasets.loading import load_batches
 from models import HandPredictor, build_model
 from models.cmr import CMR
@@ -189,10 +189,12 @@ def plot(bench: Bench) -> Case:
 
 
 class Stream:
-    """An endless loader of batches."""
+    """An endless loader of batches as a training step takes them."""
 
-    def __init__(self, dataset: Dataset, batch: int, workers: int) -> None:
-        self.dataset, self.batch, self.workers = dataset, batch, workers
+    def __init__(self, dataset: AugmentedHands, batch: int, workers: int, device: torch.device) -> None:
+        self.dataset, self.batch, self.workers, self.device = dataset, batch, workers, device
+        settings = dataset.settings
+        self.input = {"size": settings.size, "mean": settings.mean, "std": settings.std}
         self.batches = iter(())
 
     def _keys(self) -> Iterator[list[tuple[int, int]]]:
@@ -201,10 +203,16 @@ class Stream:
                 yield [(epoch, index) for index in range(first, first + self.batch)]
 
     def start(self) -> None:
-        self.batches = load_batches(self.dataset, list(_take(self._keys(), 4000)), self.workers)
+        finish = partial(finish_on_host, **self.input) if self.device.type == "cpu" else None
+        self.batches = load_batches(self.dataset, list(_take(self._keys(), 4000)), self.workers, finish=finish)
 
-    def next(self, device: torch.device) -> dict[str, torch.Tensor]:
-        return {name: value.to(device, non_blocking=True) for name, value in next(self.batches).items()}
+    def next(self) -> dict[str, torch.Tensor]:
+        batch = {name: value.to(self.device, non_blocking=True) for name, value in next(self.batches).items()}
+        return finish_batch(batch, **self.input)
+
+    def skip(self, batches: int) -> None:
+        for _ in range(batches):
+            self.next()
 
 
 def _take(iterator: Iterator, count: int) -> Iterator:
@@ -219,12 +227,6 @@ def datasets(bench: Bench, size: int = INPUT_SIZE_PX) -> dict[str, FreiHANDTrain
         BASELINE: PlainFreiHAND(bench.data, vertices, SampleSettings(size, pixels=REFERENCE)),
         "ours": FreiHANDTraining(bench.data, vertices, SampleSettings(size, pixels=HOST), bench.data / "cache"),
     }
-
-
-def loaded_and_finished(stream: Stream, bench: Bench, batches: int) -> None:
-    """Batches as a training step takes them."""
-    for _ in range(batches):
-        finish_batch(stream.next(bench.device), INPUT_SIZE_PX, 0.5, 0.5)
 
 
 class Step:
@@ -256,9 +258,9 @@ def training_step(bench: Bench, way: str) -> Callable[[dict[str, torch.Tensor]],
 
 def training_batch(bench: Bench, batch: int) -> dict[str, torch.Tensor]:
     """A finished batch of the benchmark's data."""
-    stream = Stream(datasets(bench)["ours"], batch, 0)
+    stream = Stream(datasets(bench)["ours"], batch, 0, bench.device)
     stream.start()
-    return finish_batch(stream.next(bench.device), INPUT_SIZE_PX, 0.5, 0.5)
+    return stream.next()
 
 
 def training(bench: Bench, batch: int) -> Case:

@@ -4,6 +4,7 @@ What happens to a sample is drawn first; `augment` then does it with OpenCV, one
 did. `datasets.pixels` and `datasets.device` do the same faster.
 """
 
+import math
 from dataclasses import dataclass, replace
 
 import cv2
@@ -85,18 +86,22 @@ class Augmentation:
 
     def affine(self, image_size: int, size: int) -> np.ndarray:
         """Pixel of the source to pixel of the result, (2, 3)."""
-        steps = [rotation_affine(image_size, self.angle_degrees), crop_affine(self.center_px, self.half_px, size)]
-        total = np.diag([-1.0 if self.mirrored else 1.0, 1.0, 1.0])
-        total[0, 2] = image_size - 1 if self.mirrored else 0
-        for step in steps:
-            total = np.vstack([step, [0, 0, 1]]) @ total
-        return total[:2]
+        total = rotation_affine(image_size, self.angle_degrees)
+        if self.mirrored:
+            total[:, 2] += total[:, 0] * (image_size - 1)
+            total[:, 0] *= -1
+        cut = crop_affine(self.center_px, self.half_px, size)  # a scale and a shift
+        total *= cut[0, 0]
+        total[:, 2] += cut[:, 2]
+        return total
 
     def window_px(self, image_size: int, size: int) -> np.ndarray:
         """First column and row, last column and row (4,) of the result that lie on the turned image."""
-        frame = np.array([[0.0, 0.0], [image_size - 1, image_size - 1]])
-        (left, top), (right, bottom) = transform_points(frame, crop_affine(self.center_px, self.half_px, size))
-        return np.array([np.ceil(left), np.ceil(top), np.floor(right), np.floor(bottom)]).clip(-1, size).astype(int)
+        cut = crop_affine(self.center_px, self.half_px, size)
+        across = cut[0, 0] * (image_size - 1)
+        left, top = cut[:, 2]
+        edges = (math.ceil(left), math.ceil(top), math.floor(left + across), math.floor(top + across))
+        return np.array([min(max(edge, -1), size) for edge in edges])
 
 
 def draw_augmentation(sample: HandSample, settings: AugmentationSettings, rng: np.random.Generator) -> Augmentation:
@@ -111,8 +116,9 @@ def draw_augmentation(sample: HandSample, settings: AugmentationSettings, rng: n
     contour = largest_contour(sample.mask > 127)
     outline = np.empty((0, 2))
     if contour is not None:
-        outline = _turned(contour[:, 0].astype(np.float64), side, mirrored, angle)
-        outline = outline[((outline > -0.5) & (outline < side - 0.5)).all(axis=1)]
+        outline = _turned(contour[:, 0], side, mirrored, angle)
+        inside = np.abs(outline.T - (side - 1) / 2) < side / 2
+        outline = outline[inside[0] & inside[1]]
     if not len(outline):  # no mask, or turned out of the image: take what the landmarks span
         outline = _turned(sample.landmarks_px, side, mirrored, angle)
     box = silhouette_crop(outline, settings.position, rng)
@@ -202,7 +208,7 @@ def silhouette_crop(outline_px: np.ndarray, position: float, rng: np.random.Gene
 
 def _truncated_normal(deviation: float, rng: np.random.Generator) -> float:
     while True:
-        value = rng.normal(0, deviation)
+        value = deviation * rng.standard_normal()
         if -1 <= value <= 1:
             return value
 

@@ -35,7 +35,8 @@ class CachedHands:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         arrays = {name: np.load(folder / f"{name}.npy", mmap_mode="r", allow_pickle=False) for name in ARRAYS}
-        self.images, self.masks, self.vertices = arrays["images"], arrays["masks"], arrays["vertices"]
+        # As plain arrays, which stay mapped: taking a row of a `memmap` takes longer than copying a small one.
+        self.images, self.masks, self.vertices = (np.asarray(arrays[name]) for name in ("images", "masks", "vertices"))
         self.K, self.xyz, self.checksums = (np.array(arrays[name]) for name in ("K", "xyz", "checksums"))
         self.checked = np.zeros(len(self.images), bool)  # by this process
 
@@ -52,7 +53,7 @@ class CachedHands:
             self.checked[index] = True
         side = image.shape[0]
         return HandSample(
-            image=np.asarray(image),
+            image=image,
             mask=np.unpackbits(mask, count=side * side).reshape(side, side) * np.uint8(255),
             landmarks_px=project(self.xyz[row], self.K[row]),
             vertices_m=vertices.astype(np.float64) - self.xyz[row, 0],

@@ -2,7 +2,7 @@
 
 import os
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import islice
 
@@ -13,11 +13,16 @@ from torch.utils.data import DataLoader, Dataset, Sampler, default_collate
 AHEAD = 2  # batches of each worker that may wait to be taken
 
 Key = tuple[int, int]  # epoch and index of a sample
+Batch = dict[str, Tensor]
 
 
 def load_batches(
-    dataset: Dataset, batches: Sampler[list[Key]] | list[list[Key]], workers: int, pin_memory: bool = False
-) -> Iterator[dict[str, Tensor]]:
+    dataset: Dataset,
+    batches: Sampler[list[Key]] | list[list[Key]],
+    workers: int,
+    pin_memory: bool = False,
+    finish: Callable[[Batch], Batch] | None = None,
+) -> Iterator[Batch]:
     """The batches of a dataset, in order.
 
     Args:
@@ -27,12 +32,19 @@ def load_batches(
         batches: keys of each batch.
         workers: how many threads or processes; 0: made when it is asked for.
         pin_memory: put batches where a GPU can fetch them.
+        finish: done to each batch where it is made.
     """
+
+    def collate(samples: list) -> Batch:
+        batch = default_collate(samples)
+        return finish(batch) if finish else batch
+
     if workers and dataset.in_threads:
-        return _by_threads(dataset, batches, workers, pin_memory)
+        return _by_threads(dataset, batches, workers, pin_memory, collate)
     loader = DataLoader(
         dataset,
         batch_sampler=batches,
+        collate_fn=collate,
         num_workers=workers,
         pin_memory=pin_memory,
         worker_init_fn=start_worker,
@@ -42,12 +54,16 @@ def load_batches(
 
 
 def _by_threads(
-    dataset: Dataset, batches: Iterable[list[Key]], workers: int, pin_memory: bool
-) -> Iterator[dict[str, Tensor]]:
+    dataset: Dataset,
+    batches: Iterable[list[Key]],
+    workers: int,
+    pin_memory: bool,
+    collate: Callable[[list], Batch],
+) -> Iterator[Batch]:
     cv2.setNumThreads(0)  # the threads here are as many as were asked for
 
-    def make(keys: list[Key]) -> dict[str, Tensor]:
-        batch = default_collate([dataset[key] for key in keys])
+    def make(keys: list[Key]) -> Batch:
+        batch = collate([dataset[key] for key in keys])
         return {name: value.pin_memory() for name, value in batch.items()} if pin_memory else batch
 
     remaining = iter(batches)

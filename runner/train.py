@@ -7,6 +7,7 @@ import sys
 import time
 import warnings
 from contextlib import nullcontext
+from functools import partial
 from itertools import islice
 from types import FrameType
 
@@ -20,6 +21,7 @@ from tqdm.contrib.logging import logging_redirect_tqdm
 
 from datasets.device import finish_batch
 from datasets.features import FeatureSamples, finish_features
+from datasets.host import finish_on_host
 from datasets.loading import load_batches
 from datasets.sampler import EpochBatches
 from models.inference import compile_network
@@ -50,6 +52,7 @@ class Trainer:
         options = self.options = setup.options
         self.setup, self.log, self.ranks = setup, log, ranks
         self.model, self.device = setup.model, setup.device
+        self.input = {"size": options.size, "mean": options.img_mean, "std": options.img_std}
         self.network = compile_network(self.model, options.compile)
         if ranks.count > 1:
             self.network = DistributedDataParallel(self.network, broadcast_buffers=False)
@@ -131,7 +134,9 @@ class Trainer:
             options.model, options.backbone, len(self.dataset), self.step, self.last_step,
             self.batches.steps_per_epoch, self.device, self.ranks.count,
         )  # fmt: skip
-        batches = load_batches(self.dataset, self.batches, options.workers, self.device.type == "cuda")
+        on_gpu = self.device.type == "cuda"
+        finish = None if on_gpu else partial(finish_on_host, **self.input)
+        batches = load_batches(self.dataset, self.batches, options.workers, on_gpu, finish)
         board = None
         if self.ranks.first:
             board = SummaryWriter(str(options.run_dir / "board"), purge_step=self.step)
@@ -167,10 +172,7 @@ class Trainer:
         sums = 0.0
         for number, part in enumerate(parts, 1):
             batch = {name: value.to(self.device, non_blocking=True) for name, value in part.items()}
-            if "early" in batch:
-                batch = finish_features(batch, options.size)
-            else:
-                batch = finish_batch(batch, options.size, options.img_mean, options.img_std)
+            batch = finish_features(batch, options.size) if "early" in batch else finish_batch(batch, **self.input)
             with nullcontext() if number == len(parts) or self.ranks.count == 1 else self.network.no_sync():
                 terms, output = self._losses(batch)
                 (terms["loss"] / len(parts)).backward()

@@ -13,16 +13,18 @@ from datasets.augmented import DEVICE, HOST, REFERENCE, SampleSettings
 from datasets.color import draw_jitter, jitter_color
 from datasets.device import finish_batch, jitter_batch
 from datasets.freihand import FreiHANDTraining
+from datasets.heatmaps import landmark_heatmaps
+from datasets.host import finish_on_host
 from datasets.pixels import augmented_pixels, jitter_planes
 
 SIZE = 96
 
 
-def finished(root, num_vertices, pixels, augmentation, epoch):
+def finished(root, num_vertices, pixels, augmentation, epoch, finish=finish_batch):
     made = SampleSettings(size=SIZE, pixels=pixels, augmentation=augmentation)
     data = FreiHANDTraining(root, num_vertices, made)
     batch = default_collate([data[(epoch, index)] for index in range(8)])
-    return finish_batch(batch, SIZE, made.mean, made.std)
+    return finish(batch, SIZE, made.mean, made.std)
 
 
 @pytest.mark.parametrize("pixels", [HOST, DEVICE])
@@ -53,6 +55,34 @@ def test_without_augmentation_only_the_crop_interpolates(rendered_freihand, temp
     inner = np.s_[..., 2:-2, 2:-2]
     torch.testing.assert_close(found["image"][inner], expected["image"][inner], atol=0.03, rtol=0)
     torch.testing.assert_close(found["silhouette"][inner], expected["silhouette"][inner], atol=0.02, rtol=0)
+
+
+def test_data_threads_finish_a_batch_as_the_device_does(rendered_freihand, template):
+    arguments = (rendered_freihand, template.num_vertices[0], HOST, AugmentationSettings(), 0)
+    expected, found = finished(*arguments), finished(*arguments, finish=finish_on_host)
+    assert found.keys() == expected.keys()
+    for name, value in expected.items():
+        torch.testing.assert_close(found[name], value, atol=1e-6, rtol=0)
+    assert found["image"].is_contiguous(memory_format=torch.channels_last)
+    assert finish_on_host(found, SIZE, 0.5, 0.5) is found
+
+
+@settings(deadline=None, max_examples=60)
+@given(st.integers(0, 2**31 - 1), st.integers(4, 40))
+def test_heat_maps_are_those_of_the_reference(seed, half):
+    rng = np.random.default_rng(seed)
+    landmarks = torch.from_numpy(rng.uniform(-12, 2 * half + 12, (2, 21, 2)).astype(np.float32))
+    landmarks[0, 0] = torch.tensor([0.5, 2.5])  # rounded to even
+    batch = {
+        "pixels": torch.zeros(2, 2 * half, 2 * half, 3, dtype=torch.uint8),
+        "mask": torch.zeros(2, half, half, dtype=torch.uint8),
+        "mesh": torch.zeros(2, 5, 3),
+        "landmarks_px": landmarks,
+    }
+    expected = np.stack([landmark_heatmaps(hand.numpy(), 2 * half, 2) for hand in landmarks])
+    for finish in (finish_batch, finish_on_host):
+        found = finish(dict(batch), 2 * half, 0.5, 0.5)["heatmaps"].numpy()
+        np.testing.assert_allclose(found, expected, atol=1e-6)
 
 
 @settings(deadline=None, max_examples=60)

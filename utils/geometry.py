@@ -1,5 +1,7 @@
 """Image crops, and what they do to intrinsics and points. OpenCV pixel convention: centres at integers."""
 
+import math
+
 import cv2
 import numpy as np
 
@@ -53,8 +55,8 @@ def fit_square(image: np.ndarray, K: np.ndarray, size: int) -> tuple[np.ndarray,
 def rotation_affine(image_size: int, angle_degrees: float) -> np.ndarray:
     """Affine map (2, 3) of a rotation about the image centre, counter-clockwise on the screen."""
     # What cv2.getRotationMatrix2D says, without letting go of Python's lock: data threads wait to get it back.
-    center, angle = image_size / 2, np.deg2rad(angle_degrees)
-    cosine, sine = np.cos(angle), np.sin(angle)
+    center, angle = image_size / 2, math.radians(angle_degrees)
+    cosine, sine = math.cos(angle), math.sin(angle)
     shift = (1 - cosine) * center
     return np.array([[cosine, sine, shift - sine * center], [-sine, cosine, shift + sine * center]])
 

@@ -1,0 +1,74 @@
+"""From augmented pixels to what a training step takes, by the data threads: compiled, and without Python's lock.
+
+`datasets.device.finish_batch` does the same on the device of the network. Where that is the CPU, the main thread has
+the network to run.
+"""
+
+import math
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from datasets.heatmaps import PATCH_RADIUS_PX, SIGMA_PX
+from utils.compiled import compiled
+
+
+def finish_on_host(batch: dict[str, Tensor], size: int, mean: float, std: float) -> dict[str, Tensor]:
+    """`datasets.device.finish_batch` of a batch on the CPU with `pixels`; any other is returned as it is."""
+    if "pixels" not in batch:
+        return batch
+    landmarks = batch["landmarks_px"].numpy()
+    heatmaps = np.zeros((*landmarks.shape[:2], size // 2, size // 2), np.float32)
+    _draw_heatmaps(landmarks, heatmaps)
+    image = _scaled(batch["pixels"].numpy(), 1 / (255 * std), -mean / std)
+    return {
+        "image": torch.from_numpy(image).permute(0, 3, 1, 2),
+        "mesh": batch["mesh"],
+        "landmarks_px": batch["landmarks_px"],
+        "heatmaps": torch.from_numpy(heatmaps),
+        "silhouette": torch.from_numpy(_scaled(batch["mask"].numpy(), 1 / 255, 0.0)),
+    }
+
+
+def _scaled(levels: np.ndarray, factor: float, offset: float) -> np.ndarray:
+    result = np.empty(levels.shape, np.float32)
+    _scale(levels.reshape(-1), np.float32(factor), np.float32(offset), result.reshape(-1))
+    return result
+
+
+@compiled
+def _scale(levels: np.ndarray, factor: np.float32, offset: np.float32, result: np.ndarray) -> None:
+    for i in range(len(levels)):
+        result[i] = np.float32(levels[i]) * factor + offset
+
+
+@compiled
+def _draw_heatmaps(landmarks_px: np.ndarray, heatmaps: np.ndarray) -> None:
+    """`datasets.heatmaps.landmark_heatmaps` at half size, patches only: (B, J, 2) into zeros (B, J, S / 2, S / 2)."""
+    half = heatmaps.shape[-1]
+    reach = PATCH_RADIUS_PX // 2 + 1
+    profile = np.empty((2, 2 * reach + 1), np.float32)
+    for b in range(heatmaps.shape[0]):
+        for j in range(heatmaps.shape[1]):
+            x, y = np.rint(landmarks_px[b, j, 0]), np.rint(landmarks_px[b, j, 1])
+            if not (0 <= x < 2 * half + PATCH_RADIUS_PX + 1 and 0 <= y < 2 * half + PATCH_RADIUS_PX + 1):
+                continue
+            left, top = int(x) // 2 - reach, int(y) // 2 - reach
+            _half_profile(x, left, profile[0])
+            _half_profile(y, top, profile[1])
+            for row in range(max(top, 0), min(top + 2 * reach + 1, half)):
+                for column in range(max(left, 0), min(left + 2 * reach + 1, half)):
+                    heatmaps[b, j, row, column] = profile[1, row - top] * profile[0, column - left]
+
+
+@compiled
+def _half_profile(center: float, first: int, profile: np.ndarray) -> None:
+    """Means of pairs of a Gaussian's pixels, from pixel 2 * first on."""
+    for i in range(len(profile)):
+        total = 0.0
+        for pixel in (2 * (first + i), 2 * (first + i) + 1):
+            offset = pixel - center
+            if abs(offset) <= PATCH_RADIUS_PX:
+                total += math.exp(-(offset * offset) / (2 * SIGMA_PX**2))
+        profile[i] = total / 2
