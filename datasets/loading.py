@@ -32,19 +32,13 @@ def load_batches(
         batches: keys of each batch.
         workers: how many threads or processes; 0: made when it is asked for.
         pin_memory: put batches where a GPU can fetch them.
-        finish: done to each batch where it is made.
+        finish: what threads do to a batch before they hand it over. Processes do not: it makes batches larger.
     """
-
-    def collate(samples: list) -> Batch:
-        batch = default_collate(samples)
-        return finish(batch) if finish else batch
-
     if workers and dataset.in_threads:
-        return _by_threads(dataset, batches, workers, pin_memory, collate)
+        return _by_threads(dataset, batches, workers, pin_memory, finish)
     loader = DataLoader(
         dataset,
         batch_sampler=batches,
-        collate_fn=collate,
         num_workers=workers,
         pin_memory=pin_memory,
         worker_init_fn=start_worker,
@@ -58,12 +52,13 @@ def _by_threads(
     batches: Iterable[list[Key]],
     workers: int,
     pin_memory: bool,
-    collate: Callable[[list], Batch],
+    finish: Callable[[Batch], Batch] | None,
 ) -> Iterator[Batch]:
     cv2.setNumThreads(0)  # the threads here are as many as were asked for
 
     def make(keys: list[Key]) -> Batch:
-        batch = collate([dataset[key] for key in keys])
+        batch = default_collate([dataset[key] for key in keys])
+        batch = finish(batch) if finish else batch
         return {name: value.pin_memory() for name, value in batch.items()} if pin_memory else batch
 
     remaining = iter(batches)

@@ -67,4 +67,5 @@ def _dense(weight: Tensor) -> Tensor:
 
 def suits(module: nn.Module) -> bool:
     """Whether a module is a convolution that `PackedConv` does as well. False where PyTorch came without oneDNN."""
-    return isinstance(module, nn.Conv2d) and module.padding_mode == "zeros" and WITH_ONEDNN
+    usual = isinstance(module, nn.Conv2d) and module.padding_mode == "zeros" and not isinstance(module.padding, str)
+    return usual and WITH_ONEDNN

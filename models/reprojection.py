@@ -11,7 +11,7 @@ Camera frame: x right, y down, z forward, metres. `[u, v, 1] ~ K [x, y, z]`, pix
 import torch
 from torch import Tensor
 
-from models.registration import MAX_RESIDUAL_FRACTION, Registration, bounded_minimum
+from models.registration import DEPTH_BOUNDS_M, MAX_RESIDUAL_FRACTION, Registration, bounded_minimum
 
 ITERATIONS = 5  # of Gauss-Newton; from the linear fit two or three change anything
 
@@ -30,7 +30,8 @@ def refine(
         image_size: side of the image, pixels.
 
     Returns:
-        A `Registration` whose residual is that of all landmarks.
+        A `Registration`; where something better was found its residual is that of all landmarks, those that the linear
+        fit left out as well.
     """
     joints, landmarks_px, weight, K = joints.double(), landmarks_px.double(), weight.double(), K.double()
     translation = found.translation_m
@@ -43,7 +44,9 @@ def refine(
         moments = _moments(rows, weight)
     better = moments[:, 3, 3] < before[:, 3, 3]  # false for NaN
     residual = rows[..., 3].square().sum(-1).mean(-1).sqrt()
-    reliable = found.success & (residual <= MAX_RESIDUAL_FRACTION * image_size)
+    low, high = DEPTH_BOUNDS_M
+    inside = (translation[:, 2] > low) & (translation[:, 2] < high)
+    reliable = found.success & inside & (residual <= MAX_RESIDUAL_FRACTION * image_size)
     return Registration(
         torch.where(better[:, None], translation, found.translation_m),
         torch.where(better, residual, found.residual_px),

@@ -32,7 +32,8 @@ TWO, FOUR, FIVE, EIGHT = np.float32(2), np.float32(4), np.float32(5), np.float32
 
 
 class _Scratch(threading.local):
-    """Arrays that a thread's calls use one after the other: fresh memory costs more to get than to fill."""
+    """Arrays that a thread's calls use one after the other, kept as long as the thread: fresh memory costs more to get
+    than to fill."""
 
     def array(self, name: str, shape: tuple[int, ...]) -> np.ndarray:
         """A float32 array with anything in it."""
@@ -57,7 +58,7 @@ class WinogradConv(nn.Module):
     def __init__(self, convolution: nn.Conv2d, relu: bool = False) -> None:
         super().__init__()
         self.direct = PackedConv(convolution, "relu" if relu else "none")
-        self.lowest = np.float32(0 if relu else -np.inf)
+        self.lowest = np.float32(0) if relu else np.finfo(np.float32).min
         transform = torch.tensor(COLUMN, dtype=torch.float64)
         weight = convolution.weight.detach().double()  # (out, in, 3, 3)
         matrices = torch.einsum("ia,oqab,jb->ijqo", transform, weight.cpu(), transform).flatten(0, 1)

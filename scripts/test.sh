@@ -10,4 +10,6 @@ if "$PYTHON" -m ruff --version >/dev/null 2>&1; then
 else
     echo "ruff is not installed for $PYTHON: not linted" >&2
 fi
-exec "$PYTHON" -m pytest "$@"
+PARALLEL=() # most of the time goes into starting programs, which takes one core
+if "$PYTHON" -c "import xdist" 2>/dev/null; then PARALLEL=(-n 2 --dist worksteal); fi
+exec "$PYTHON" -m pytest ${PARALLEL[@]+"${PARALLEL[@]}"} "$@"

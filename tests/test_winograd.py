@@ -102,6 +102,7 @@ def test_any_number_of_threads_gives_the_same():
 
 
 def test_small_maps_are_convolved_directly():
+    torch.manual_seed(0)
     convolution = nn.Conv2d(8, 8, 3, padding=1)
     x = torch.randn(1, 8, 7, 7)
     with torch.inference_mode():
@@ -120,7 +121,7 @@ def test_small_maps_are_convolved_directly():
         nn.Conv2d(8, 8, (1, 3), padding=(0, 1)),
     ],
 )
-def test_others_are_left_as_they_are(other):
+def test_others_are_not_for_winograd(other):
     assert not suits(other)
     network = nn.Sequential(nn.Sequential(other), nn.Conv2d(8, 4, 3, padding=1))
     exchange_convolutions(network)
@@ -141,4 +142,5 @@ def test_threads_do_not_share_what_is_between_the_transforms():
     with ThreadPoolExecutor(2) as pool:
         together = list(pool.map(results, convolutions))
     for expected, found in zip(alone, together, strict=True):
-        assert all(torch.equal(one, expected) for one in found)
+        for one in found:
+            torch.testing.assert_close(one, expected, atol=1e-5, rtol=0)
