@@ -1,5 +1,6 @@
-"""Convolutions: the block shared by the encoders and the 2D decoders, and what rearranged ones ask of theirs."""
+"""Convolutions: the block shared by the encoders and the 2D decoders, and what rearranged ones have in common."""
 
+import torch
 from torch import Tensor, nn
 
 
@@ -18,16 +19,15 @@ class ConvBlock(nn.Module):
         return self.relu(self.norm(self.conv(x)))
 
 
-def is_padded_3x3(module: nn.Module) -> bool:
-    """Whether a module is a 3x3 convolution with zero padding 1 and nothing else to it; its stride may be any."""
-    if type(module) is not nn.Conv2d:
-        return False
-    found = (module.kernel_size, module.padding, module.dilation, module.groups, module.padding_mode)
-    return found == ((3, 3), (1, 1), (1, 1), 1, "zeros")
-
-
 def bias_or_zeros(convolution: nn.Conv2d) -> Tensor:
     """A copy of the bias (out,)."""
     if convolution.bias is None:
         return convolution.weight.new_zeros(convolution.out_channels)
     return convolution.bias.detach().clone()
+
+
+def is_float32_inference(x: Tensor, own: Tensor) -> bool:
+    """Whether an input meets a layer's own tensor on a CPU in float32, and nobody asks for gradients."""
+    if x.device.type != "cpu" or not x.dtype == own.dtype == torch.float32 or torch.is_autocast_enabled("cpu"):
+        return False
+    return not (x.requires_grad and torch.is_grad_enabled())

@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from models.layers import bias_or_zeros
+from models.layers import bias_or_zeros, is_float32_inference
 
 ACTIVATIONS = {"none": [], "relu": [], "hardtanh": [0.0, 6.0]}  # oneDNN's names, and their numbers: the last is ReLU6
 WITH_ONEDNN = torch.backends.mkldnn.is_available()
@@ -40,8 +40,7 @@ class PackedConv(nn.Module):
         if self.padding is not None:
             x = F.pad(x, self.padding)
         size, weight = self.packed
-        usual = WITH_ONEDNN and x.dtype == self.bias.dtype == torch.float32 and x.device.type == "cpu"
-        if not usual or torch.is_autocast_enabled("cpu") or (x.requires_grad and torch.is_grad_enabled()):
+        if not (WITH_ONEDNN and is_float32_inference(x, self.bias)):
             return self._directly(x, _dense(weight))
         if size != x.shape[2:]:
             size, weight = self.packed = (x.shape[2:], self._pack(_dense(weight), x.shape[1:]))

@@ -240,12 +240,16 @@ def register(
         translation, used, outlined, residual = _with_compiled_loops(*batch, image_size, extents_px)
     else:
         translation, used, outlined, residual = register_tensors(*batch, image_size, extents_px)
-    low, high = DEPTH_BOUNDS_M
-    inside = (translation[:, 2] > low) & (translation[:, 2] < high)
     count = used.sum(-1)
     enough = (count >= MIN_LANDMARKS) | (outlined & (count > 0))
-    success = enough & inside & (residual <= MAX_RESIDUAL_FRACTION * image_size)
-    return Registration(translation, residual, success)
+    return Registration(translation, residual, enough & is_plausible(translation, residual, image_size))
+
+
+def is_plausible(translation: Tensor, residual_px: Tensor, image_size: int) -> Tensor:
+    """Whether translations (B, 3) are inside the bounds of the depth and reproject well: (B,)."""
+    low, high = DEPTH_BOUNDS_M
+    inside = (translation[:, 2] > low) & (translation[:, 2] < high)
+    return inside & (residual_px <= MAX_RESIDUAL_FRACTION * image_size)
 
 
 Stages = tuple[Tensor, Tensor, Tensor, Tensor]

@@ -11,7 +11,7 @@ Camera frame: x right, y down, z forward, metres. `[u, v, 1] ~ K [x, y, z]`, pix
 import torch
 from torch import Tensor
 
-from models.registration import DEPTH_BOUNDS_M, MAX_RESIDUAL_FRACTION, Registration, bounded_minimum
+from models.registration import Registration, bounded_minimum, is_plausible
 
 ITERATIONS = 5  # of Gauss-Newton; from the linear fit two or three change anything
 
@@ -35,18 +35,14 @@ def refine(
     """
     joints, landmarks_px, weight, K = joints.double(), landmarks_px.double(), weight.double(), K.double()
     translation = found.translation_m
-    rows = _rows(translation, joints, landmarks_px, K)
-    before = _moments(rows, weight)
-    moments = before
+    moments = before = _moments(_rows(translation, joints, landmarks_px, K), weight)
     for _ in range(ITERATIONS):
         translation = translation + bounded_minimum(moments, translation[:, 2:])
         rows = _rows(translation, joints, landmarks_px, K)
         moments = _moments(rows, weight)
     better = moments[:, 3, 3] < before[:, 3, 3]  # false for NaN
     residual = rows[..., 3].square().sum(-1).mean(-1).sqrt()
-    low, high = DEPTH_BOUNDS_M
-    inside = (translation[:, 2] > low) & (translation[:, 2] < high)
-    reliable = found.success & inside & (residual <= MAX_RESIDUAL_FRACTION * image_size)
+    reliable = found.success & is_plausible(translation, residual, image_size)
     return Registration(
         torch.where(better[:, None], translation, found.translation_m),
         torch.where(better, residual, found.residual_px),

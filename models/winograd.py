@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from models.layers import bias_or_zeros, is_padded_3x3
+from models.layers import bias_or_zeros, is_float32_inference
 from models.packed import PackedConv
 from utils.compiled import compiled, in_shares
 
@@ -70,9 +70,7 @@ class WinogradConv(nn.Module):
         """(B, in, H, W) -> (B, out, H, W), channels last."""
         batch, _, height, width = x.shape
         down, across = -(-height // TILE), -(-width // TILE)
-        usual = x.dtype == self.matrices.dtype == torch.float32 and x.device.type == "cpu"
-        usual = usual and not torch.is_autocast_enabled("cpu") and not (x.requires_grad and torch.is_grad_enabled())
-        if not usual or batch * down * across < FEWEST_TILES:
+        if batch * down * across < FEWEST_TILES or not is_float32_inference(x, self.matrices):
             return self.direct(x)
         image = x.detach().permute(0, 2, 3, 1).contiguous()
         result = image.new_empty(batch, height, width, len(self.bias))
@@ -93,9 +91,10 @@ class WinogradConv(nn.Module):
 
 def suits(module: nn.Module) -> bool:
     """Whether a module is a convolution that `WinogradConv` does as well, and can do faster."""
-    if not is_padded_3x3(module) or module.stride != (1, 1):
+    if type(module) is not nn.Conv2d or module.in_channels * module.out_channels > MOST_WEIGHTS:
         return False
-    return module.in_channels * module.out_channels <= MOST_WEIGHTS
+    found = (module.kernel_size, module.stride, module.padding, module.dilation, module.groups, module.padding_mode)
+    return found == ((3, 3), (1, 1), (1, 1), (1, 1), 1, "zeros")
 
 
 @compiled

@@ -27,12 +27,7 @@ def test_equals_the_convolution(convolution, activation):
     torch.manual_seed(0)
     packed = PackedConv(convolution, activation)
     with torch.inference_mode():
-        for shape in [
-            (1, 24, 7, 7),
-            (3, 24, 7, 7),
-            (2, 24, 12, 5),
-            (1, 24, 1, 1),
-        ]:  # packed again where the size changes
+        for shape in ((1, 24, 7, 7), (3, 24, 7, 7), (2, 24, 12, 5), (1, 24, 1, 1)):  # packed again for a new size
             x = (5 * torch.randn(shape)).contiguous(memory_format=torch.channels_last)
             expected = convolution(x)
             expected = {"none": expected, "relu": expected.relu(), "hardtanh": expected.clamp(0, 6)}[activation]
