@@ -57,7 +57,7 @@ def jitter_batch(images: Tensor, numbers: Tensor) -> Tensor:
 
 def landmark_heatmaps(landmarks_px: Tensor, image_size: int) -> Tensor:
     """`datasets.heatmaps.landmark_heatmaps` at half size, of a batch (B, J, 2): (B, J, S / 2, S / 2) float32."""
-    pixels = landmarks_px.round()[..., None]  # (B, J, 2, 1)
+    pixels = landmarks_px.round().nan_to_num(-1)[..., None]  # (B, J, 2, 1)
     outside = PATCH_RADIUS_PX + 1  # as far as it needs to be known: the exponential of large numbers is slow
     offsets = (torch.arange(image_size, device=pixels.device) - pixels).clamp(-outside, outside)
     profile = torch.exp(-offsets.square() / (2 * SIGMA_PX**2)) * (offsets.abs() < outside)

@@ -121,7 +121,7 @@ class CMR(nn.Module):
         super().__init__()
         self.variant = VARIANTS[variant]
         pyramid = BACKBONES[backbone].channels
-        self.sub_pose = SubPoseAggregation(self.variant.sub_poses)
+        self.sub_pose: SubPoseAggregation | None = SubPoseAggregation(self.variant.sub_poses)
 
         maps = {name: count for stage in self.variant.stages for name, count in stage.outputs}
         last = self.variant.stages[-1]
@@ -160,7 +160,7 @@ class CMR(nn.Module):
             if stage.prior is not None:
                 prior = logits[stage.prior].sigmoid()
                 joined = [stems[stage.stem_from], prior]
-                if stage is self.variant.stages[-1]:
+                if stage is self.variant.stages[-1] and self.sub_pose is not None:
                     joined.append(self.sub_pose(prior))
                 inputs = torch.cat(joined, dim=1)
             features = self.get_submodule(stage.encoder)(inputs)

@@ -11,7 +11,6 @@ from models.folding import composed, fold_batch_norm
 from models.hand_trunk import SameConv
 from models.layers import ConvBlock
 from models.mobile import MobileCMR
-from models.subpose import SubPoseAggregation
 
 COMPILERS = ("none", "default", "cudagraphs")
 PRECISIONS = {"float32": torch.float32, "bf16": torch.bfloat16}
@@ -70,7 +69,7 @@ class InferenceCMR(_Rearranged, CMR):
         kept[:, -joints:] += torch.einsum("osyx,sj->ojyx", folded, membership)
         convolution.weight = torch.nn.Parameter(kept, requires_grad=False)
         convolution.in_channels -= groups
-        self.sub_pose = SubPoseAggregation(())
+        self.sub_pose = None
 
 
 class InferenceMobileCMR(_Rearranged, MobileCMR):

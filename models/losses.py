@@ -12,6 +12,7 @@ NORMAL_WEIGHT = 0.1
 EDGE_WEIGHT = 1.0
 LANDMARK_UNIT_PX = 100.0  # about a hand in the images
 LANDMARK_WEIGHT, JOINT_WEIGHT = 1.0, 1.0  # of networks that also say where the landmarks are
+POSE_WEIGHT = 4.0  # of the same networks; to keep up with four meshes, in which how the hand is turned weighs most
 
 # Output of the network -> name of its loss term.
 HEATMAP_TERMS = {"uv_pred": "uv_loss", "uv_prior": "uv_prior_loss", "uv_prior2": "uv_prior_loss2"}
@@ -40,6 +41,23 @@ def edge_length_loss(prediction: Tensor, target: Tensor, faces: Tensor) -> Tenso
     lengths = torch.linalg.vector_norm(triangle_edges(prediction, faces), dim=-1)
     target_lengths = torch.linalg.vector_norm(triangle_edges(target, faces), dim=-1)
     return (lengths - target_lengths).abs().mean()
+
+
+def pose_loss(prediction: Tensor, target: Tensor) -> Tensor:
+    """Mean distance of joints (B, J, 3) after the rotation, scale and shift that bring each hand nearest: PA-MPJPE.
+
+    The gradient takes the alignment for given: of the squared distances it is exact, as the alignment minimises them.
+    """
+    prediction = prediction - prediction.mean(dim=1, keepdim=True)
+    target = target - target.mean(dim=1, keepdim=True)
+    source = prediction.detach()
+    left, stretch, right = torch.linalg.svd(target.mT @ source)
+    signs = torch.ones_like(stretch)
+    signs[:, 2] = torch.linalg.det(left @ right).sign()  # a left hand is not a right one
+    rotation = (left * signs[:, None]) @ right
+    scale = (stretch * signs).sum(dim=-1) / source.square().sum(dim=(1, 2)).clamp(min=1e-12)
+    aligned = scale[:, None, None] * (prediction @ rotation.mT)
+    return torch.linalg.vector_norm(aligned - target, dim=-1).mean()
 
 
 def cmr_loss(
@@ -83,7 +101,9 @@ def cmr_loss(
     if "landmarks" in output:
         off_px = (output["landmarks"].float() - landmarks_px).abs().mean()
         terms["landmark_loss"] = LANDMARK_WEIGHT * off_px / LANDMARK_UNIT_PX
-        terms["joint_loss"] = JOINT_WEIGHT * (joint_regressor @ (meshes[0] - mesh_targets[0])).abs().mean()
+        joints, target_joints = joint_regressor @ meshes[0], joint_regressor @ mesh_targets[0]
+        terms["joint_loss"] = JOINT_WEIGHT * (joints - target_joints).abs().mean()
+        terms["pose_loss"] = POSE_WEIGHT * pose_loss(joints, target_joints)
     terms["normal_loss"] = NORMAL_WEIGHT * normal_loss(meshes[0], mesh_targets[0], faces)
     terms["edge_loss"] = EDGE_WEIGHT * edge_length_loss(meshes[0], mesh_targets[0], faces)
     terms["loss"] = sum(terms.values()) + sum(levels[1:])

@@ -11,6 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from models.hand_trunk import SameConv
 from models.layers import bias_or_zeros, is_float32_inference
 
 ACTIVATIONS = {"none": [], "relu": [], "hardtanh": [0.0, 6.0]}  # oneDNN's names, and their numbers: the last is ReLU6
@@ -33,6 +34,10 @@ class PackedConv(nn.Module):
         self.register_buffer("bias", bias_or_zeros(convolution), persistent=False)
         # The order suits maps of one size. It is changed with the size, so that there is one copy of the weights.
         self.packed: tuple[torch.Size | None, Tensor] = (None, convolution.weight.detach())
+
+    def __getstate__(self) -> dict[str, object]:
+        """For copies and pickles, which oneDNN's order has no storage for."""
+        return super().__getstate__() | {"packed": (None, _dense(self.packed[1]))}
 
     @torch.compiler.disable
     def forward(self, x: Tensor) -> Tensor:
@@ -66,5 +71,7 @@ def _dense(weight: Tensor) -> Tensor:
 
 def suits(module: nn.Module) -> bool:
     """Whether a module is a convolution that `PackedConv` does as well. False where PyTorch came without oneDNN."""
-    usual = isinstance(module, nn.Conv2d) and module.padding_mode == "zeros" and not isinstance(module.padding, str)
+    usual = (
+        type(module) in (nn.Conv2d, SameConv) and module.padding_mode == "zeros" and not isinstance(module.padding, str)
+    )
     return usual and WITH_ONEDNN

@@ -14,6 +14,7 @@ from torch import Tensor
 from models.registration import Registration, bounded_minimum, is_plausible
 
 ITERATIONS = 5  # of Gauss-Newton; from the linear fit two or three change anything
+OUTLIER = 3.0  # median distances from the projected joints; such a landmark is on something else
 
 
 def refine(
@@ -30,24 +31,37 @@ def refine(
         image_size: side of the image, pixels.
 
     Returns:
-        A `Registration`; where something better was found its residual is that of all landmarks, those that the linear
-        fit left out as well.
+        A `Registration`; where something better was found, its residual is of the landmarks that are no outliers. Those
+        are told once all have been fitted: the linear fit leaves out the fingers of a hand that it sees too near.
     """
-    joints, landmarks_px, weight, K = joints.double(), landmarks_px.double(), weight.double(), K.double()
-    translation = found.translation_m
-    moments = before = _moments(_rows(translation, joints, landmarks_px, K), weight)
-    for _ in range(ITERATIONS):
-        translation = translation + bounded_minimum(moments, translation[:, 2:])
-        rows = _rows(translation, joints, landmarks_px, K)
-        moments = _moments(rows, weight)
-    better = moments[:, 3, 3] < before[:, 3, 3]  # false for NaN
-    residual = rows[..., 3].square().sum(-1).mean(-1).sqrt()
+    joints, K = joints.double(), K.double()
+    seen = torch.isfinite(landmarks_px).all(-1)
+    landmarks_px = torch.where(seen[..., None], landmarks_px.double(), 0.0)  # NaN times zero would be NaN
+    everything = torch.where(seen, weight.double(), 0.0)
+    translation = _fitted(found.translation_m, joints, landmarks_px, everything, K)
+    distance = _rows(translation, joints, landmarks_px, K)[..., 3].norm(dim=-1)  # (B, J)
+    usual = torch.where(seen, distance, torch.nan).nanmedian(dim=1, keepdim=True).values
+    used = seen & (distance <= OUTLIER * usual)
+    weight = torch.where(used, everything, 0.0)
+    before = _moments(_rows(found.translation_m, joints, landmarks_px, K), weight)
+    translation = _fitted(translation, joints, landmarks_px, weight, K)
+    rows = _rows(translation, joints, landmarks_px, K)
+    better = _moments(rows, weight)[:, 3, 3] < before[:, 3, 3]  # false for NaN
+    squared = torch.where(used, rows[..., 3].square().sum(-1), 0.0)
+    residual = (squared.sum(-1) / used.sum(-1)).sqrt()
     reliable = found.success & is_plausible(translation, residual, image_size)
     return Registration(
         torch.where(better[:, None], translation, found.translation_m),
         torch.where(better, residual, found.residual_px),
         torch.where(better, reliable, found.success),
     )
+
+
+def _fitted(translation: Tensor, joints: Tensor, landmarks_px: Tensor, weight: Tensor, K: Tensor) -> Tensor:
+    for _ in range(ITERATIONS):
+        moments = _moments(_rows(translation, joints, landmarks_px, K), weight)
+        translation = translation + bounded_minimum(moments, translation[:, 2:])
+    return translation
 
 
 def _rows(translation: Tensor, joints: Tensor, landmarks_px: Tensor, K: Tensor) -> Tensor:

@@ -1,8 +1,9 @@
-"""3x3 convolutions on a CPU with a quarter of the multiplications: Winograd's F(4x4, 3x3) (Lavin and Gray 2016).
+"""3x3 convolutions on a CPU with fewer multiplications: Winograd's F(4x4, 3x3) and F(2x2, 3x3) (Lavin and Gray 2016).
 
 Each tile of 4x4 results needs 6x6 inputs. Transformed, every one of the 36 places is a product of its own, of all
-tiles with one matrix (in, out). The transforms are additions, compiled by numba; the products are a library's.
-Equal to the direct convolution up to rounding.
+tiles with one matrix (in, out): a quarter of the multiplications. Tiles of 2x2 save half of them, and have 16 matrices
+to read instead of 36. The transforms are additions, compiled by numba; the products are a library's. Equal to the
+direct convolution up to rounding.
 """
 
 import threading
@@ -15,19 +16,22 @@ from models.layers import bias_or_zeros, is_float32_inference
 from models.packed import PackedConv
 from utils.compiled import compiled, in_shares
 
-TILE, PATCH = 4, 6  # results and inputs of a tile, a side
-POSITIONS = PATCH * PATCH
+LARGE, SMALL = 4, 2  # results of a tile, a side; its inputs are 2 more
+FEW_WEIGHTS = 50_000  # in x out; more stand where maps are small, and reading matrices takes longer than multiplying
 FEWEST_TILES = 16  # of all images; fewer do not pay for reading four times as many weights
 MOST_TILES = 1024  # at a time: what is between the transforms is to stay in the caches
 MOST_WEIGHTS = 200_000  # in x out; larger ones stand where maps are smaller than that, and would fill the memory
-COLUMN = (  # from the taps of a column to its positions
-    (1 / 4, 0, 0),
-    (-1 / 6, -1 / 6, -1 / 6),
-    (-1 / 6, 1 / 6, -1 / 6),
-    (1 / 24, 1 / 12, 1 / 6),
-    (1 / 24, -1 / 12, 1 / 6),
-    (0, 0, 1),
-)
+COLUMN = {  # of a tile: from the taps of a column to its positions
+    LARGE: (
+        (1 / 4, 0, 0),
+        (-1 / 6, -1 / 6, -1 / 6),
+        (-1 / 6, 1 / 6, -1 / 6),
+        (1 / 24, 1 / 12, 1 / 6),
+        (1 / 24, -1 / 12, 1 / 6),
+        (0, 0, 1),
+    ),
+    SMALL: ((1, 0, 0), (1 / 2, 1 / 2, 1 / 2), (1 / 2, -1 / 2, 1 / 2), (0, 0, 1)),
+}
 TWO, FOUR, FIVE, EIGHT = np.float32(2), np.float32(4), np.float32(5), np.float32(8)
 
 
@@ -59,7 +63,9 @@ class WinogradConv(nn.Module):
         super().__init__()
         self.direct = PackedConv(convolution, "relu" if relu else "none")
         self.lowest = np.float32(0) if relu else np.finfo(np.float32).min
-        transform = torch.tensor(COLUMN, dtype=torch.float64)
+        few = convolution.in_channels * convolution.out_channels <= FEW_WEIGHTS
+        self.tile = LARGE if few else SMALL
+        transform = torch.tensor(COLUMN[self.tile], dtype=torch.float64)
         weight = convolution.weight.detach().double()  # (out, in, 3, 3)
         matrices = torch.einsum("ia,oqab,jb->ijqo", transform, weight.cpu(), transform).flatten(0, 1)
         self.register_buffer("matrices", matrices.float().contiguous(), persistent=False)
@@ -69,7 +75,7 @@ class WinogradConv(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """(B, in, H, W) -> (B, out, H, W), channels last."""
         batch, _, height, width = x.shape
-        down, across = -(-height // TILE), -(-width // TILE)
+        down, across = -(-height // self.tile), -(-width // self.tile)
         if batch * down * across < FEWEST_TILES or not is_float32_inference(x, self.matrices):
             return self.direct(x)
         image = x.detach().permute(0, 2, 3, 1).contiguous()
@@ -82,11 +88,11 @@ class WinogradConv(nn.Module):
 
     def _rows_of_tiles(self, image: Tensor, result: Tensor, first: int, rows: int, tiles: int) -> None:
         pixels, found, bias = image.numpy(), result.numpy(), self.bias.numpy()
-        patches = _SCRATCH.array("patches", (POSITIONS, tiles, pixels.shape[-1]))
-        products = _SCRATCH.array("products", (POSITIONS, tiles, len(bias)))
-        in_shares(lambda start, end: _spread(pixels, patches, first, start, end), rows)
+        patches = _SCRATCH.array("patches", (len(self.matrices), tiles, pixels.shape[-1]))
+        products = _SCRATCH.array("products", (len(self.matrices), tiles, len(bias)))
+        in_shares(lambda start, end: _spread(pixels, self.tile, patches, first, start, end), rows)
         torch.bmm(torch.from_numpy(patches), self.matrices, out=torch.from_numpy(products))
-        in_shares(lambda start, end: _gather(products, bias, self.lowest, found, first, start, end), rows)
+        in_shares(lambda start, end: _gather(products, self.tile, bias, self.lowest, found, first, start, end), rows)
 
 
 def suits(module: nn.Module) -> bool:
@@ -98,34 +104,59 @@ def suits(module: nn.Module) -> bool:
 
 
 @compiled
-def _spread(image: np.ndarray, spread: np.ndarray, first: int, start: int, end: int) -> None:
-    """Patches of tiles, transformed: image (B, H, W, C) -> spread (36, T, C).
+def _spread(image: np.ndarray, tile: int, spread: np.ndarray, first: int, start: int, end: int) -> None:
+    """Patches of tiles, transformed: image (B, H, W, C) -> spread (P, T, C), P = (tile + 2)^2.
 
     Args:
         first: row of tiles of all images that the T tiles begin with.
         start, end: rows of these to do.
     """
     _, height, width, channels = image.shape
-    down, across = -(-height // TILE), -(-width // TILE)
+    patch, down, across = tile + 2, -(-height // tile), -(-width // tile)
     tiles = spread.shape[1]
-    wide = (TILE * across + 2) * channels  # of a row with its padding
-    padded, upright = np.zeros(PATCH * wide, np.float32), np.empty(PATCH * wide, np.float32)
+    wide = (tile * across + 2) * channels  # of a row with its padding
+    padded, upright = np.zeros(patch * wide, np.float32), np.empty(patch * wide, np.float32)
     source, target = image.reshape(-1), spread.reshape(-1)
     for row in range(start, end):
-        index, top = (first + row) // down, (first + row) % down * TILE - 1
-        for k in range(PATCH):
+        index, top = (first + row) // down, (first + row) % down * tile - 1
+        for k in range(patch):
             line = padded[k * wide : (k + 1) * wide]
             if 0 <= top + k < height:
                 begin = (index * height + top + k) * width * channels
                 line[channels : (width + 1) * channels] = source[begin : begin + width * channels]
             else:
                 line[:] = 0
-        _transform(padded, 0, wide, upright, 0, wide, wide)
-        for k in range(PATCH):
+        _transform(tile, padded, 0, wide, upright, 0, wide, wide)
+        for k in range(patch):
             for column in range(across):
-                begin = k * wide + column * TILE * channels
-                to = (k * PATCH * tiles + row * across + column) * channels
-                _transform(upright, begin, channels, target, to, tiles * channels, channels)
+                begin = k * wide + column * tile * channels
+                to = (k * patch * tiles + row * across + column) * channels
+                _transform(tile, upright, begin, channels, target, to, tiles * channels, channels)
+
+
+@compiled
+def _transform(
+    tile: int, source: np.ndarray, start: int, step: int, target: np.ndarray, to: int, stride: int, count: int
+) -> None:
+    """Runs of pixels, `step` apart, to as many positions. One loop each: each is then vector instructions."""
+    if tile == LARGE:
+        _transform_large(source, start, step, target, to, stride, count)
+        return
+    d0, d1 = source[start : start + count], source[start + step : start + step + count]
+    d2 = source[start + 2 * step : start + 2 * step + count]
+    d3 = source[start + 3 * step : start + 3 * step + count]
+    out = target[to : to + count]
+    for i in range(count):
+        out[i] = d0[i] - d2[i]
+    out = target[to + stride : to + stride + count]
+    for i in range(count):
+        out[i] = d1[i] + d2[i]
+    out = target[to + 2 * stride : to + 2 * stride + count]
+    for i in range(count):
+        out[i] = d2[i] - d1[i]
+    out = target[to + 3 * stride : to + 3 * stride + count]
+    for i in range(count):
+        out[i] = d3[i] - d1[i]
 
 
 @compiled
@@ -144,8 +175,9 @@ def _runs(source: np.ndarray, start: int, step: int, count: int) -> tuple[np.nda
 
 
 @compiled
-def _transform(source: np.ndarray, start: int, step: int, target: np.ndarray, to: int, stride: int, count: int) -> None:
-    """Six runs of pixels, `step` apart, to six positions. One loop each: each is then vector instructions."""
+def _transform_large(
+    source: np.ndarray, start: int, step: int, target: np.ndarray, to: int, stride: int, count: int
+) -> None:
     d0, d1, d2, d3, d4, d5 = _runs(source, start, step, count)
     out = target[to : to + count]
     for i in range(count):
@@ -169,26 +201,33 @@ def _transform(source: np.ndarray, start: int, step: int, target: np.ndarray, to
 
 @compiled
 def _gather(
-    products: np.ndarray, bias: np.ndarray, lowest: float, result: np.ndarray, first: int, start: int, end: int
+    products: np.ndarray,
+    tile: int,
+    bias: np.ndarray,
+    lowest: float,
+    result: np.ndarray,
+    first: int,
+    start: int,
+    end: int,
 ) -> None:
-    """Products of tiles (36, T, C) to the result (B, H, W, C), nothing below `lowest`; see `_spread`."""
+    """Products of tiles (P, T, C) to the result (B, H, W, C), nothing below `lowest`; see `_spread`."""
     _, height, width, channels = result.shape
-    down, across = -(-height // TILE), -(-width // TILE)
+    patch, down, across = tile + 2, -(-height // tile), -(-width // tile)
     tiles = products.shape[1]
     run = across * channels  # of the tiles of a row
-    upright = np.empty(TILE * PATCH * run, np.float32)  # (result's row, place across, tile, channel)
-    line = np.empty(TILE * channels, np.float32)
+    upright = np.empty(tile * patch * run, np.float32)  # (result's row, place across, tile, channel)
+    line = np.empty(tile * channels, np.float32)
     source, target = products.reshape(-1), result.reshape(-1)
     for row in range(start, end):
-        index, top = (first + row) // down, (first + row) % down * TILE
-        for k in range(PATCH):
+        index, top = (first + row) // down, (first + row) % down * tile
+        for k in range(patch):
             begin = (k * tiles + row * across) * channels
-            _transform_back(source, begin, PATCH * tiles * channels, upright, k * run, PATCH * run, run)
-        for k in range(min(TILE, height - top)):
+            _transform_back(tile, source, begin, patch * tiles * channels, upright, k * run, patch * run, run)
+        for k in range(min(tile, height - top)):
             for column in range(across):
-                _transform_back(upright, k * PATCH * run + column * channels, run, line, 0, channels, channels)
-                kept = min(TILE, width - column * TILE)
-                to = ((index * height + top + k) * width + column * TILE) * channels
+                _transform_back(tile, upright, k * patch * run + column * channels, run, line, 0, channels, channels)
+                kept = min(tile, width - column * tile)
+                to = ((index * height + top + k) * width + column * tile) * channels
                 for j in range(kept):
                     out = target[to + j * channels : to + (j + 1) * channels]
                     part = line[j * channels : (j + 1) * channels]
@@ -198,9 +237,27 @@ def _gather(
 
 @compiled
 def _transform_back(
+    tile: int, source: np.ndarray, start: int, step: int, target: np.ndarray, to: int, stride: int, count: int
+) -> None:
+    """Positions, `step` apart, to the results of a tile."""
+    if tile == LARGE:
+        _transform_back_large(source, start, step, target, to, stride, count)
+        return
+    m0, m1 = source[start : start + count], source[start + step : start + step + count]
+    m2 = source[start + 2 * step : start + 2 * step + count]
+    m3 = source[start + 3 * step : start + 3 * step + count]
+    out = target[to : to + count]
+    for i in range(count):
+        out[i] = m0[i] + (m1[i] + m2[i])
+    out = target[to + stride : to + stride + count]
+    for i in range(count):
+        out[i] = (m1[i] - m2[i]) + m3[i]
+
+
+@compiled
+def _transform_back_large(
     source: np.ndarray, start: int, step: int, target: np.ndarray, to: int, stride: int, count: int
 ) -> None:
-    """Six positions, `step` apart, to four results."""
     m0, m1, m2, m3, m4, m5 = _runs(source, start, step, count)
     out = target[to : to + count]
     for i in range(count):

@@ -3,7 +3,8 @@
 import pytest
 import torch
 
-from models.losses import cmr_loss, edge_length_loss, normal_loss
+from models.losses import cmr_loss, edge_length_loss, normal_loss, pose_loss
+from utils.metrics import fit_similarity, point_errors
 
 FACES = torch.tensor([[0, 1, 2], [0, 2, 3]])
 SQUARE = torch.tensor([[[0.0, 0, 0], [1, 0, 0], [1, 1, 0], [0, 1, 0]]], dtype=torch.float64)
@@ -33,6 +34,47 @@ def test_gradients(loss):
     prediction = torch.randn(2, 4, 3, generator=generator, dtype=torch.float64, requires_grad=True)
     target = torch.randn(2, 4, 3, generator=generator, dtype=torch.float64)
     assert torch.autograd.gradcheck(lambda x: loss(x, target, FACES), prediction)
+
+
+def random_joints(seed, batch=3):
+    generator = torch.Generator().manual_seed(seed)
+    return torch.randn(2, batch, 21, 3, generator=generator, dtype=torch.float64)
+
+
+def test_pose_loss_is_the_error_after_procrustes_alignment():
+    target, other = random_joints(2)
+    prediction = 0.3 * (target + 0.3 * other) + 5
+    errors = [
+        point_errors(a, fit_similarity(a, b)[1]).mean() for a, b in zip(target.numpy(), prediction.numpy(), strict=True)
+    ]
+    torch.testing.assert_close(pose_loss(prediction, target).item(), sum(errors) / len(errors))
+
+
+def test_pose_loss_does_not_take_a_left_hand_for_a_right_one():
+    target, _ = random_joints(3)
+    assert pose_loss(target * 2 + 1, target) < 1e-12
+    assert pose_loss(target * torch.tensor([-1, 1, 1]), target) > 0.1
+
+
+def test_pose_loss_leads_to_the_pose():
+    target, other = random_joints(4)
+    prediction = (target + 0.3 * other).requires_grad_()
+    optimiser = torch.optim.Adam([prediction], lr=0.01)
+    for _ in range(200):
+        optimiser.zero_grad()
+        loss = pose_loss(prediction, target)
+        loss.backward()
+        optimiser.step()
+    assert loss < 0.02 < pose_loss(target + 0.3 * other, target)
+
+
+def test_pose_loss_of_a_hand_without_extent_is_finite():
+    target, _ = random_joints(5)
+    prediction = torch.zeros_like(target, requires_grad=True)
+    loss = pose_loss(prediction, target)
+    loss.backward()
+    assert torch.isfinite(loss)
+    assert torch.isfinite(prediction.grad).all()
 
 
 def batch(levels=4):

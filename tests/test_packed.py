@@ -1,5 +1,8 @@
 """Convolutions whose weights stay in oneDNN's order against PyTorch's."""
 
+import copy
+import pickle
+
 import pytest
 import torch
 import torch.nn.functional as F
@@ -15,16 +18,17 @@ pytestmark = pytest.mark.skipif(not torch.backends.mkldnn.is_available(), reason
 
 @pytest.mark.parametrize("activation", ["none", "relu", "hardtanh"])
 @pytest.mark.parametrize(
-    "convolution",
+    "arguments",
     [
-        nn.Conv2d(24, 40, 3, padding=1, stride=2, bias=False),
-        nn.Conv2d(24, 48, 5, padding=2, groups=24),
-        nn.Conv2d(24, 16, (1, 3), padding=(0, 2), dilation=(1, 2)),
-        nn.Conv2d(24, 64, 1),
+        {"out_channels": 40, "kernel_size": 3, "padding": 1, "stride": 2, "bias": False},
+        {"out_channels": 48, "kernel_size": 5, "padding": 2, "groups": 24},
+        {"out_channels": 16, "kernel_size": (1, 3), "padding": (0, 2), "dilation": (1, 2)},
+        {"out_channels": 64, "kernel_size": 1},
     ],
 )
-def test_equals_the_convolution(convolution, activation):
+def test_equals_the_convolution(arguments, activation):
     torch.manual_seed(0)
+    convolution = nn.Conv2d(24, **arguments)
     packed = PackedConv(convolution, activation)
     with torch.inference_mode():
         for shape in ((1, 24, 7, 7), (3, 24, 7, 7), (2, 24, 12, 5), (1, 24, 1, 1)):  # packed again for a new size
@@ -46,6 +50,18 @@ def test_what_is_not_float32_inference_is_left_to_pytorch():
     (gradient,) = torch.autograd.grad(packed.float()(x).sum(), x)
     (wanted,) = torch.autograd.grad(convolution.float()(x).relu().sum(), x)
     torch.testing.assert_close(gradient, wanted)
+
+
+@pytest.mark.parametrize("again", [copy.deepcopy, lambda module: pickle.loads(pickle.dumps(module))])
+def test_copies_of_a_network_that_has_run(again):
+    torch.manual_seed(0)
+    network = nn.Sequential(ConvBlock(8, 64, 3, norm=False), nn.Conv2d(64, 8, 3, stride=2))
+    exchange_convolutions(network)
+    x = torch.randn(1, 8, 20, 20)
+    with torch.inference_mode():
+        expected = network(x)
+        torch.testing.assert_close(again(network)(x), expected)
+        torch.testing.assert_close(network(x), expected)
 
 
 def test_a_block_does_its_relu_in_the_convolution():
@@ -89,4 +105,6 @@ def test_the_trunk_clips_in_its_convolutions():
 def test_other_paddings_are_left_as_they_are():
     assert suits(SameConv(4, 4, 3, 2))
     assert not suits(nn.Conv2d(4, 4, 3, padding=1, padding_mode="reflect"))
+    assert not suits(nn.ConvTranspose2d(4, 4, 3))
+    assert not suits(nn.LazyConv2d(4, 3))
     assert not suits(nn.Linear(4, 4))

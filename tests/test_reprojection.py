@@ -21,7 +21,8 @@ def test_the_weighted_distances_in_the_image_are_smallest(seed, noise_px):
     joints, truth = random_hands(3, seed, depth=(0.5, 1.0))
     K, generator = camera(3), torch.Generator().manual_seed(seed)
     landmarks = project(joints + truth[:, None], K)
-    landmarks += noise_px * torch.randn(landmarks.shape, generator=generator, dtype=torch.float64)
+    noise = torch.randn(landmarks.shape, generator=generator, dtype=torch.float64)
+    landmarks += noise_px * torch.nn.functional.normalize(noise, dim=-1)  # no outliers
     weight = torch.rand(3, 21, generator=generator, dtype=torch.float64)
     found = refine(linear_fit(joints, landmarks, K), joints, landmarks, weight, K, SIZE)
     for hand in range(3):
@@ -50,6 +51,17 @@ def test_a_mesh_that_is_unsure_does_not_bring_the_hand_nearer():
     bias = (found.translation_m[:, 2] / truth[:, 2]).median() - 1
     assert linear_bias < -0.05
     assert abs(bias) < 0.02
+
+
+def test_an_outlier_and_what_is_not_a_number_are_left_out():
+    joints, truth = random_hands(2, 3, depth=(0.6, 0.8))
+    K = camera(2)
+    landmarks = project(joints + truth[:, None], K)
+    landmarks[0, 8] += 40
+    landmarks[1, 3] = torch.nan
+    found = refine(linear_fit(joints, landmarks, K), joints, landmarks, torch.ones(2, 21), K, SIZE)
+    torch.testing.assert_close(found.translation_m, truth, atol=1e-6, rtol=0)
+    torch.testing.assert_close(found.residual_px, torch.zeros(2, dtype=torch.float64), atol=1e-4, rtol=0)
 
 
 def test_nothing_worse_and_nothing_without_weight():
