@@ -11,6 +11,7 @@ import cv2
 import numpy as np
 
 from datasets.color import ColorJitter, draw_jitter, jitter_color
+from utils.compiled import compiled
 from utils.geometry import (
     crop_affine,
     crop_image,
@@ -86,10 +87,7 @@ class Augmentation:
 
     def affine(self, image_size: int, size: int) -> np.ndarray:
         """Pixel of the source to pixel of the result, (2, 3)."""
-        total = rotation_affine(image_size, self.angle_degrees)
-        if self.mirrored:
-            total[:, 2] += total[:, 0] * (image_size - 1)
-            total[:, 0] *= -1
+        total = _turn(image_size, self.mirrored, self.angle_degrees)
         cut = crop_affine(self.center_px, self.half_px, size)  # a scale and a shift
         total *= cut[0, 0]
         total[:, 2] += cut[:, 2]
@@ -114,14 +112,12 @@ def draw_augmentation(sample: HandSample, settings: AugmentationSettings, rng: n
         box = _upright_crop(sample.landmarks_px, side, mirrored, angle, rng)
         return Augmentation(mirrored, *box, draw_jitter(rng) if settings.color else None)
     contour = largest_contour(sample.mask > 127)
-    outline = np.empty((0, 2))
-    if contour is not None:
-        outline = _turned(contour[:, 0], side, mirrored, angle)
-        inside = np.abs(outline.T - (side - 1) / 2) < side / 2
-        outline = outline[inside[0] & inside[1]]
-    if not len(outline):  # no mask, or turned out of the image: take what the landmarks span
-        outline = _turned(sample.landmarks_px, side, mirrored, angle)
-    box = silhouette_crop(outline, settings.position, rng)
+    bounds = np.empty((2, 2))
+    if contour is None or not _bounds_inside(contour[:, 0], _turn(side, mirrored, angle), side, bounds):
+        # No mask, or turned out of the image: take what the landmarks span.
+        points = _turned(sample.landmarks_px, side, mirrored, angle)
+        bounds = np.stack([points.min(axis=0), points.max(axis=0)])
+    box = silhouette_crop(*bounds, settings.position, rng)
     return Augmentation(mirrored, angle, *box, draw_jitter(rng) if settings.color else None)
 
 
@@ -139,10 +135,33 @@ def _upright_crop(
     return angle, (low + high) / 2 + UPRIGHT_SHIFT * size * np.array(shift), half
 
 
-def _turned(points_px: np.ndarray, image_size: int, mirrored: bool, angle_degrees: int) -> np.ndarray:
+def _turn(image_size: int, mirrored: bool, angle_degrees: int) -> np.ndarray:
+    """Affine map (2, 3) that mirrors, then turns about the image centre."""
+    affine = rotation_affine(image_size, angle_degrees)
     if mirrored:
-        points_px = points_px * [-1, 1] + [image_size - 1, 0]
-    return transform_points(points_px, rotation_affine(image_size, angle_degrees)) if angle_degrees else points_px
+        affine[:, 2] += affine[:, 0] * (image_size - 1)
+        affine[:, 0] *= -1
+    return affine
+
+
+def _turned(points_px: np.ndarray, image_size: int, mirrored: bool, angle_degrees: int) -> np.ndarray:
+    return transform_points(points_px, _turn(image_size, mirrored, angle_degrees))
+
+
+@compiled
+def _bounds_inside(points_px: np.ndarray, affine: np.ndarray, side: int, bounds: np.ndarray) -> bool:
+    """Whether any of points (N, 2), mapped, lies in an image; fills the smallest and largest (2, 2) of those."""
+    found = False
+    for i in range(len(points_px)):
+        x = affine[0, 0] * points_px[i, 0] + affine[0, 1] * points_px[i, 1] + affine[0, 2]
+        y = affine[1, 0] * points_px[i, 0] + affine[1, 1] * points_px[i, 1] + affine[1, 2]
+        if not (-0.5 < x < side - 0.5 and -0.5 < y < side - 0.5):
+            continue
+        if not found:
+            bounds[:, 0], bounds[:, 1], found = x, y, True
+        bounds[0, 0], bounds[0, 1] = min(bounds[0, 0], x), min(bounds[0, 1], y)
+        bounds[1, 0], bounds[1, 1] = max(bounds[1, 0], x), max(bounds[1, 1], y)
+    return found
 
 
 def augment(sample: HandSample, drawn: Augmentation, size: int) -> HandSample:
@@ -197,13 +216,18 @@ def rotate(sample: HandSample, angle_degrees: int) -> HandSample:
     )
 
 
-def silhouette_crop(outline_px: np.ndarray, position: float, rng: np.random.Generator) -> tuple[np.ndarray, float]:
-    """Centre (2,) and half side, in pixels, of a jittered square around an outline (N, 2), which stays inside it."""
-    low = outline_px.min(axis=0)
-    sides = outline_px.max(axis=0) - low + 1
+def silhouette_crop(
+    low_px: np.ndarray, high_px: np.ndarray, position: float, rng: np.random.Generator
+) -> tuple[np.ndarray, float]:
+    """Centre (2,) and half side, in pixels, of a jittered square around an outline, which stays inside it.
+
+    Args:
+        low_px, high_px: first and last column and row (2,) of the outline.
+    """
+    sides = high_px - low_px + 1
     margin, *shift = (_truncated_normal(position, rng) for _ in range(3))
     half = sides.max() / 2 * (CROP_MARGIN + CROP_MARGIN_JITTER * margin)
-    return low + sides / 2 + shift * (half - sides / 2), half
+    return low_px + sides / 2 + shift * (half - sides / 2), half
 
 
 def _truncated_normal(deviation: float, rng: np.random.Generator) -> float:

@@ -31,6 +31,7 @@ from utils.geometry import (
     project,
     rotation_affine,
     to_network_input,
+    transform_points,
 )
 from utils.silhouette import largest_contour, predicted_contour
 
@@ -165,13 +166,36 @@ def test_rotation_by_zero_is_nothing(sample):
 @given(seed=st.integers(0, 2**32 - 1))
 def test_the_crop_contains_the_silhouette(seed, sample):
     outline = largest_contour(sample[0].mask > 127)[:, 0]
-    center, half = silhouette_crop(outline, 3.0, np.random.default_rng(seed))
+    center, half = silhouette_crop(outline.min(axis=0), outline.max(axis=0), 3.0, np.random.default_rng(seed))
     x, y, width, height = cv2.boundingRect(largest_contour(sample[0].mask > 127))
     assert center[0] - half <= x + 1e-9
     assert x + width <= center[0] + half + 1e-9
     assert center[1] - half <= y + 1e-9
     assert y + height <= center[1] + half + 1e-9
     assert 1.1 - 1e-9 <= half / (max(width, height) / 2) <= 1.5 + 1e-9
+
+
+@settings(deadline=None, max_examples=40)
+@given(seed=st.integers(0, 2**32 - 1), mirrored=st.booleans())
+def test_the_crop_is_around_what_stays_in_the_image(seed, mirrored, sample):
+    rng = np.random.default_rng(seed)
+    mask, side = np.zeros((80, 80), np.uint8), 80
+    left, top = rng.integers(0, 70, 2)
+    mask[top : top + rng.integers(1, 30), left : left + rng.integers(1, 30)] = 255
+    drawn = draw_augmentation(
+        replace(sample[0], image=np.zeros((80, 80, 3), np.uint8), mask=mask),
+        AugmentationSettings(position=0.0, color=False, flip=mirrored),
+        rng,
+    )
+    points = largest_contour(mask > 127)[:, 0].astype(float)
+    if drawn.mirrored:
+        points[:, 0] = side - 1 - points[:, 0]
+    points = transform_points(points, rotation_affine(side, drawn.angle_degrees))
+    points = points[((points > -0.5) & (points < side - 0.5)).all(axis=1)]
+    if len(points):
+        sides = np.ptp(points, axis=0) + 1
+        np.testing.assert_allclose(drawn.center_px, points.min(axis=0) + sides / 2)
+        np.testing.assert_allclose(drawn.half_px, 1.3 * sides.max() / 2)
 
 
 def test_a_hand_turned_out_of_the_image_still_gives_a_sample(sample):
