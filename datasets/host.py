@@ -18,7 +18,8 @@ def finish_on_host(batch: dict[str, Tensor], size: int, mean: float, std: float)
     """`datasets.device.finish_batch` of a batch on the CPU with `pixels`; any other is returned as it is."""
     if "pixels" not in batch:
         return batch
-    landmarks = batch["landmarks_px"].numpy()
+    # Compiled code need not tell what is not a number.
+    landmarks = np.nan_to_num(batch["landmarks_px"].numpy(), nan=-1, posinf=-1, neginf=-1)
     heatmaps = np.zeros((*landmarks.shape[:2], size // 2, size // 2), np.float32)
     _draw_heatmaps(landmarks, heatmaps)
     image = _scaled(batch["pixels"].numpy(), 1 / (255 * std), -mean / std)

@@ -5,7 +5,7 @@ import copy
 import torch
 from torch import Tensor
 
-from models import packed, winograd
+from models import packed, residual, winograd
 from models.cmr import CMR, Output
 from models.folding import composed, fold_batch_norm
 from models.hand_trunk import SameConv
@@ -93,8 +93,11 @@ def for_inference(model: CMR | MobileCMR, precision: str = "float32", compiled: 
 
 def exchange_convolutions(module: torch.nn.Module) -> None:
     """Exchange the convolutions inside a module for equal ones that are faster on a CPU, where there are, and let them
-    do the ReLU of their block."""
+    do the ReLU and the sum of their block."""
     for name, child in module.named_children():
+        if residual.suits(child):
+            child = residual.FusedBlock(child, lambda convolution: _exchanged(convolution, relu=True))
+            setattr(module, name, child)
         if not isinstance(child, torch.nn.Conv2d):
             exchange_convolutions(child)
             continue
@@ -107,13 +110,11 @@ def exchange_convolutions(module: torch.nn.Module) -> None:
 
 
 def _exchanged(convolution: torch.nn.Conv2d, relu: bool) -> torch.nn.Module:
+    if isinstance(convolution, SameConv) and packed.WITH_ONEDNN:
+        return packed.PackedConv(convolution, "hardtanh" if convolution.clipped else "none", convolution.extra)
     if winograd.suits(convolution):
         return winograd.WinogradConv(convolution, relu)
-    if not packed.suits(convolution):
-        return convolution
-    if isinstance(convolution, SameConv):
-        return packed.PackedConv(convolution, "hardtanh" if convolution.clipped else "none", convolution.extra)
-    return packed.PackedConv(convolution, "relu" if relu else "none")
+    return packed.PackedConv(convolution, "relu" if relu else "none") if packed.suits(convolution) else convolution
 
 
 def compile_network(model: torch.nn.Module, how: str) -> torch.nn.Module:

@@ -26,8 +26,11 @@ def bias_or_zeros(convolution: nn.Conv2d) -> Tensor:
     return convolution.bias.detach().clone()
 
 
-def is_float32_inference(x: Tensor, own: Tensor) -> bool:
-    """Whether an input meets a layer's own tensor on a CPU in float32, and nobody asks for gradients."""
-    if x.device.type != "cpu" or not x.dtype == own.dtype == torch.float32 or torch.is_autocast_enabled("cpu"):
+def is_float32_inference(own: Tensor, *inputs: Tensor | None) -> bool:
+    """Whether a layer's own tensor and its inputs are on a CPU in float32, and nobody asks for gradients."""
+    given = [x for x in inputs if x is not None]
+    if torch.is_autocast_enabled("cpu") or any(
+        x.device.type != "cpu" or x.dtype != torch.float32 for x in (own, *given)
+    ):
         return False
-    return not (x.requires_grad and torch.is_grad_enabled())
+    return not (torch.is_grad_enabled() and any(x.requires_grad for x in given))

@@ -12,6 +12,7 @@ NORMAL_WEIGHT = 0.1
 EDGE_WEIGHT = 1.0
 LANDMARK_UNIT_PX = 100.0  # about a hand in the images
 LANDMARK_WEIGHT, JOINT_WEIGHT = 1.0, 1.0  # of networks that also say where the landmarks are
+LARGEST_SCALE = 2.0
 POSE_WEIGHT = 4.0  # of the same networks; to keep up with four meshes, in which how the hand is turned weighs most
 
 # Output of the network -> name of its loss term.
@@ -46,16 +47,19 @@ def edge_length_loss(prediction: Tensor, target: Tensor, faces: Tensor) -> Tenso
 def pose_loss(prediction: Tensor, target: Tensor) -> Tensor:
     """Mean distance of joints (B, J, 3) after the rotation, scale and shift that bring each hand nearest: PA-MPJPE.
 
-    The gradient takes the alignment for given: of the squared distances it is exact, as the alignment minimises them.
+    The gradient takes the alignment for given, which would change nothing if the distances were squared. A hand is
+    enlarged `LARGEST_SCALE` times at most: small ones have to grow, and would otherwise have large gradients.
     """
     prediction = prediction - prediction.mean(dim=1, keepdim=True)
     target = target - target.mean(dim=1, keepdim=True)
     source = prediction.detach()
-    left, stretch, right = torch.linalg.svd(target.mT @ source)
+    # A network that has diverged shows in the result; the decomposition would raise.
+    left, stretch, right = torch.linalg.svd(torch.nan_to_num(target.mT @ source, 0.0, 0.0, 0.0))
     signs = torch.ones_like(stretch)
     signs[:, 2] = torch.linalg.det(left @ right).sign()  # a left hand is not a right one
     rotation = (left * signs[:, None]) @ right
     scale = (stretch * signs).sum(dim=-1) / source.square().sum(dim=(1, 2)).clamp(min=1e-12)
+    scale = scale.clamp(max=LARGEST_SCALE)
     aligned = scale[:, None, None] * (prediction @ rotation.mT)
     return torch.linalg.vector_norm(aligned - target, dim=-1).mean()
 

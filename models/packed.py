@@ -11,7 +11,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from models.hand_trunk import SameConv
 from models.layers import bias_or_zeros, is_float32_inference
 
 ACTIVATIONS = {"none": [], "relu": [], "hardtanh": [0.0, 6.0]}  # oneDNN's names, and their numbers: the last is ReLU6
@@ -20,6 +19,8 @@ WITH_ONEDNN = torch.backends.mkldnn.is_available()
 
 class PackedConv(nn.Module):
     """A convolution and what follows it. Whatever is not float32 inference on a CPU is left to PyTorch.
+
+    What is not a number becomes zero in a ReLU of oneDNN.
 
     Args:
         convolution: see `suits`.
@@ -40,26 +41,34 @@ class PackedConv(nn.Module):
         return super().__getstate__() | {"packed": (None, _dense(self.packed[1]))}
 
     @torch.compiler.disable
-    def forward(self, x: Tensor) -> Tensor:
-        """(B, in, H, W) -> (B, out, H', W'), channels last where the input is."""
+    def forward(self, x: Tensor, added: Tensor | None = None) -> Tensor:
+        """(B, in, H, W) -> (B, out, H', W'), channels last where the input is.
+
+        Args:
+            added: of the result's shape, to be added before the activation.
+        """
         if self.padding is not None:
             x = F.pad(x, self.padding)
         size, weight = self.packed
-        if not (WITH_ONEDNN and is_float32_inference(x, self.bias)):
-            return self._directly(x, _dense(weight))
+        summed_first = added is not None and self.activation == "hardtanh"  # which oneDNN does not do
+        if summed_first or not (WITH_ONEDNN and is_float32_inference(self.bias, x, added)):
+            return self._directly(x, _dense(weight), added)
         if size != x.shape[2:]:
             size, weight = self.packed = (x.shape[2:], self._pack(_dense(weight), x.shape[1:]))
         numbers = ACTIVATIONS[self.activation]
-        return torch.ops.mkldnn._convolution_pointwise(
-            x, weight, self.bias, *self.settings, self.activation, numbers, ""
-        )
+        operator, arguments = torch.ops.mkldnn._convolution_pointwise, (weight, self.bias, *self.settings)
+        if added is None:
+            return operator(x, *arguments, self.activation, numbers, "")
+        activation = None if self.activation == "none" else self.activation
+        return operator.binary(x, added, *arguments, "add", 1.0, activation, numbers, "")
 
     def _pack(self, weight: Tensor, shape: torch.Size) -> Tensor:
         return torch._C._nn.mkldnn_reorder_conv2d_weight(weight.to_mkldnn(), *self.settings, (1, *shape))
 
-    def _directly(self, x: Tensor, weight: Tensor) -> Tensor:
+    def _directly(self, x: Tensor, weight: Tensor, added: Tensor | None) -> Tensor:
         padding, stride, dilation, groups = self.settings
         found = F.conv2d(x, weight.to(x), self.bias.to(x), stride, padding, dilation, groups)
+        found = found if added is None else found + added
         if self.activation == "none":
             return found
         return F.relu(found) if self.activation == "relu" else F.hardtanh(found, *ACTIVATIONS[self.activation])
@@ -71,7 +80,5 @@ def _dense(weight: Tensor) -> Tensor:
 
 def suits(module: nn.Module) -> bool:
     """Whether a module is a convolution that `PackedConv` does as well. False where PyTorch came without oneDNN."""
-    usual = (
-        type(module) in (nn.Conv2d, SameConv) and module.padding_mode == "zeros" and not isinstance(module.padding, str)
-    )
+    usual = type(module) is nn.Conv2d and module.padding_mode == "zeros" and not isinstance(module.padding, str)
     return usual and WITH_ONEDNN

@@ -11,10 +11,12 @@ Camera frame: x right, y down, z forward, metres. `[u, v, 1] ~ K [x, y, z]`, pix
 import torch
 from torch import Tensor
 
-from models.registration import Registration, bounded_minimum, is_plausible
+from models.registration import MIN_LANDMARKS, Registration, bounded_minimum, is_plausible
 
 ITERATIONS = 5  # of Gauss-Newton; from the linear fit two or three change anything
-OUTLIER = 3.0  # median distances from the projected joints; such a landmark is on something else
+OUTLIER = 3.5  # median distances from the projected joint: such a landmark is on something else,
+OUTLIER_FRACTION = 0.02  # if that is more than this of the image size
+NEAR_PX = 1.0  # distances that count alike when the sum of distances is minimised
 
 
 def refine(
@@ -31,25 +33,31 @@ def refine(
         image_size: side of the image, pixels.
 
     Returns:
-        A `Registration`; where something better was found, its residual is of the landmarks that are no outliers. Those
-        are told once all have been fitted: the linear fit leaves out the fingers of a hand that it sees too near.
+        A `Registration`; where something better was found, its residual is of the landmarks that are no outliers, and
+        it is no success with fewer than `MIN_LANDMARKS` of them. Outliers are told where the sum of distances, not
+        squared, is smallest: the linear fit leaves out the fingers of a hand that it sees too near.
     """
     joints, K = joints.double(), K.double()
     seen = torch.isfinite(landmarks_px).all(-1)
     landmarks_px = torch.where(seen[..., None], landmarks_px.double(), 0.0)  # NaN times zero would be NaN
     everything = torch.where(seen, weight.double(), 0.0)
-    translation = _fitted(found.translation_m, joints, landmarks_px, everything, K)
-    distance = _rows(translation, joints, landmarks_px, K)[..., 3].norm(dim=-1)  # (B, J)
-    usual = torch.where(seen, distance, torch.nan).nanmedian(dim=1, keepdim=True).values
-    used = seen & (distance <= OUTLIER * usual)
+    translation = found.translation_m
+    for _ in range(ITERATIONS):
+        distance = _distances(translation, joints, landmarks_px, K)
+        translation = _fitted(translation, joints, landmarks_px, everything / distance.clamp(min=NEAR_PX), K)
+    distance = _distances(translation, joints, landmarks_px, K)
+    usual = _weighted_median(distance, everything)
+    used = seen & (distance <= (OUTLIER * usual).clamp(min=OUTLIER_FRACTION * image_size))
     weight = torch.where(used, everything, 0.0)
     before = _moments(_rows(found.translation_m, joints, landmarks_px, K), weight)
-    translation = _fitted(translation, joints, landmarks_px, weight, K)
+    for _ in range(ITERATIONS):
+        translation = _fitted(translation, joints, landmarks_px, weight, K)
     rows = _rows(translation, joints, landmarks_px, K)
     better = _moments(rows, weight)[:, 3, 3] < before[:, 3, 3]  # false for NaN
     squared = torch.where(used, rows[..., 3].square().sum(-1), 0.0)
-    residual = (squared.sum(-1) / used.sum(-1)).sqrt()
-    reliable = found.success & is_plausible(translation, residual, image_size)
+    count = used.sum(-1)
+    residual = (squared.sum(-1) / count).sqrt()
+    reliable = found.success & (count >= MIN_LANDMARKS) & is_plausible(translation, residual, image_size)
     return Registration(
         torch.where(better[:, None], translation, found.translation_m),
         torch.where(better, residual, found.residual_px),
@@ -58,10 +66,21 @@ def refine(
 
 
 def _fitted(translation: Tensor, joints: Tensor, landmarks_px: Tensor, weight: Tensor, K: Tensor) -> Tensor:
-    for _ in range(ITERATIONS):
-        moments = _moments(_rows(translation, joints, landmarks_px, K), weight)
-        translation = translation + bounded_minimum(moments, translation[:, 2:])
-    return translation
+    """One step of Gauss-Newton."""
+    moments = _moments(_rows(translation, joints, landmarks_px, K), weight)
+    return translation + bounded_minimum(moments, translation[:, 2:])
+
+
+def _distances(translation: Tensor, joints: Tensor, landmarks_px: Tensor, K: Tensor) -> Tensor:
+    """From projected joints to landmarks, (B, J) pixels."""
+    return torch.linalg.vector_norm(_rows(translation, joints, landmarks_px, K)[..., 3], dim=-1)
+
+
+def _weighted_median(values: Tensor, weight: Tensor) -> Tensor:
+    """(B, J) -> (B, 1): the smallest value up to which half of the weight lies."""
+    values, order = values.sort(dim=1)
+    share = weight.gather(1, order).cumsum(dim=1)
+    return values.gather(1, (share >= share[:, -1:] / 2).int().argmax(dim=1, keepdim=True))
 
 
 def _rows(translation: Tensor, joints: Tensor, landmarks_px: Tensor, K: Tensor) -> Tensor:

@@ -18,9 +18,9 @@ from utils.compiled import compiled, in_shares
 
 LARGE, SMALL = 4, 2  # results of a tile, a side; its inputs are 2 more
 FEW_WEIGHTS = 50_000  # in x out; more stand where maps are small, and reading matrices takes longer than multiplying
-FEWEST_TILES = 16  # of all images; fewer do not pay for reading four times as many weights
+FEWEST_TILES = 16  # of all images; fewer do not pay for reading up to four times as many weights
 MOST_TILES = 1024  # at a time: what is between the transforms is to stay in the caches
-MOST_WEIGHTS = 200_000  # in x out; larger ones stand where maps are smaller than that, and would fill the memory
+MOST_WEIGHTS = 200_000  # in x out; those with more stand where maps have few tiles, and would fill the memory
 COLUMN = {  # of a tile: from the taps of a column to its positions
     LARGE: (
         (1 / 4, 0, 0),
@@ -72,27 +72,34 @@ class WinogradConv(nn.Module):
         self.register_buffer("bias", bias_or_zeros(convolution).float(), persistent=False)
 
     @torch.compiler.disable
-    def forward(self, x: Tensor) -> Tensor:
-        """(B, in, H, W) -> (B, out, H, W), channels last."""
+    def forward(self, x: Tensor, added: Tensor | None = None) -> Tensor:
+        """(B, in, H, W) -> (B, out, H, W), channels last.
+
+        Args:
+            added: of the result's shape, to be added before the ReLU.
+        """
         batch, _, height, width = x.shape
         down, across = -(-height // self.tile), -(-width // self.tile)
-        if batch * down * across < FEWEST_TILES or not is_float32_inference(x, self.matrices):
-            return self.direct(x)
-        image = x.detach().permute(0, 2, 3, 1).contiguous()
+        if batch * down * across < FEWEST_TILES or not is_float32_inference(self.matrices, x, added):
+            return self.direct(x, added)
+        image = _pixels(x)
         result = image.new_empty(batch, height, width, len(self.bias))
+        added = result[:0] if added is None else _pixels(added.expand(batch, len(self.bias), height, width))
         at_once = max(MOST_TILES // across, 1)
         for first in range(0, batch * down, at_once):
             rows = min(at_once, batch * down - first)
-            self._rows_of_tiles(image, result, first, rows, rows * across)
+            self._rows_of_tiles(image, added, result, first, rows, rows * across)
         return result.permute(0, 3, 1, 2)
 
-    def _rows_of_tiles(self, image: Tensor, result: Tensor, first: int, rows: int, tiles: int) -> None:
-        pixels, found, bias = image.numpy(), result.numpy(), self.bias.numpy()
+    def _rows_of_tiles(self, image: Tensor, added: Tensor, result: Tensor, first: int, rows: int, tiles: int) -> None:
+        pixels, extra, found, bias = image.numpy(), added.numpy(), result.numpy(), self.bias.numpy()
         patches = _SCRATCH.array("patches", (len(self.matrices), tiles, pixels.shape[-1]))
         products = _SCRATCH.array("products", (len(self.matrices), tiles, len(bias)))
         in_shares(lambda start, end: _spread(pixels, self.tile, patches, first, start, end), rows)
         torch.bmm(torch.from_numpy(patches), self.matrices, out=torch.from_numpy(products))
-        in_shares(lambda start, end: _gather(products, self.tile, bias, self.lowest, found, first, start, end), rows)
+        in_shares(
+            lambda start, end: _gather(products, self.tile, bias, extra, self.lowest, found, first, start, end), rows
+        )
 
 
 def suits(module: nn.Module) -> bool:
@@ -101,6 +108,11 @@ def suits(module: nn.Module) -> bool:
         return False
     found = (module.kernel_size, module.stride, module.padding, module.dilation, module.groups, module.padding_mode)
     return found == ((3, 3), (1, 1), (1, 1), (1, 1), 1, "zeros")
+
+
+def _pixels(x: Tensor) -> Tensor:
+    """(B, C, H, W) -> (B, H, W, C)."""
+    return x.detach().permute(0, 2, 3, 1).contiguous()
 
 
 @compiled
@@ -141,10 +153,16 @@ def _transform(
     """Runs of pixels, `step` apart, to as many positions. One loop each: each is then vector instructions."""
     if tile == LARGE:
         _transform_large(source, start, step, target, to, stride, count)
-        return
-    d0, d1 = source[start : start + count], source[start + step : start + step + count]
-    d2 = source[start + 2 * step : start + 2 * step + count]
-    d3 = source[start + 3 * step : start + 3 * step + count]
+    else:
+        _transform_small(source, start, step, target, to, stride, count)
+
+
+@compiled
+def _transform_small(
+    source: np.ndarray, start: int, step: int, target: np.ndarray, to: int, stride: int, count: int
+) -> None:
+    """Four runs of pixels to four positions."""
+    d0, d1, d2, d3, _, _ = _runs(source, start, step, count)
     out = target[to : to + count]
     for i in range(count):
         out[i] = d0[i] - d2[i]
@@ -156,12 +174,12 @@ def _transform(
         out[i] = d2[i] - d1[i]
     out = target[to + 3 * stride : to + 3 * stride + count]
     for i in range(count):
-        out[i] = d3[i] - d1[i]
+        out[i] = d1[i] - d3[i]
 
 
 @compiled
 def _runs(source: np.ndarray, start: int, step: int, count: int) -> tuple[np.ndarray, ...]:
-    """Six runs of `count` numbers, `step` apart."""
+    """Six runs of `count` numbers, `step` apart; the last two may be past the end."""
     second, third = start + step, start + 2 * step
     fourth, fifth, sixth = third + step, third + 2 * step, third + 3 * step
     return (
@@ -178,6 +196,7 @@ def _runs(source: np.ndarray, start: int, step: int, count: int) -> tuple[np.nda
 def _transform_large(
     source: np.ndarray, start: int, step: int, target: np.ndarray, to: int, stride: int, count: int
 ) -> None:
+    """Six runs of pixels to six positions."""
     d0, d1, d2, d3, d4, d5 = _runs(source, start, step, count)
     out = target[to : to + count]
     for i in range(count):
@@ -204,20 +223,25 @@ def _gather(
     products: np.ndarray,
     tile: int,
     bias: np.ndarray,
+    added: np.ndarray,
     lowest: float,
     result: np.ndarray,
     first: int,
     start: int,
     end: int,
 ) -> None:
-    """Products of tiles (P, T, C) to the result (B, H, W, C), nothing below `lowest`; see `_spread`."""
+    """Products of tiles (P, T, C) to the result (B, H, W, C), nothing below `lowest`; see `_spread`.
+
+    Args:
+        added: to the result before that, of its size or empty.
+    """
     _, height, width, channels = result.shape
     patch, down, across = tile + 2, -(-height // tile), -(-width // tile)
     tiles = products.shape[1]
     run = across * channels  # of the tiles of a row
     upright = np.empty(tile * patch * run, np.float32)  # (result's row, place across, tile, channel)
-    line = np.empty(tile * channels, np.float32)
-    source, target = products.reshape(-1), result.reshape(-1)
+    line, nothing = np.empty(tile * channels, np.float32), np.zeros(channels, np.float32)
+    source, extra, target = products.reshape(-1), added.reshape(-1), result.reshape(-1)
     for row in range(start, end):
         index, top = (first + row) // down, (first + row) % down * tile
         for k in range(patch):
@@ -229,10 +253,12 @@ def _gather(
                 kept = min(tile, width - column * tile)
                 to = ((index * height + top + k) * width + column * tile) * channels
                 for j in range(kept):
-                    out = target[to + j * channels : to + (j + 1) * channels]
+                    pixel = to + j * channels
+                    out = target[pixel : pixel + channels]
                     part = line[j * channels : (j + 1) * channels]
+                    more = extra[pixel : pixel + channels] if len(extra) > 0 else nothing
                     for i in range(channels):
-                        out[i] = max(part[i] + bias[i], lowest)
+                        out[i] = max(part[i] + bias[i] + more[i], lowest)
 
 
 @compiled
@@ -242,22 +268,29 @@ def _transform_back(
     """Positions, `step` apart, to the results of a tile."""
     if tile == LARGE:
         _transform_back_large(source, start, step, target, to, stride, count)
-        return
-    m0, m1 = source[start : start + count], source[start + step : start + step + count]
-    m2 = source[start + 2 * step : start + 2 * step + count]
-    m3 = source[start + 3 * step : start + 3 * step + count]
+    else:
+        _transform_back_small(source, start, step, target, to, stride, count)
+
+
+@compiled
+def _transform_back_small(
+    source: np.ndarray, start: int, step: int, target: np.ndarray, to: int, stride: int, count: int
+) -> None:
+    """Four positions to two results."""
+    m0, m1, m2, m3, _, _ = _runs(source, start, step, count)
     out = target[to : to + count]
     for i in range(count):
         out[i] = m0[i] + (m1[i] + m2[i])
     out = target[to + stride : to + stride + count]
     for i in range(count):
-        out[i] = (m1[i] - m2[i]) + m3[i]
+        out[i] = (m1[i] - m2[i]) - m3[i]
 
 
 @compiled
 def _transform_back_large(
     source: np.ndarray, start: int, step: int, target: np.ndarray, to: int, stride: int, count: int
 ) -> None:
+    """Six positions to four results."""
     m0, m1, m2, m3, m4, m5 = _runs(source, start, step, count)
     out = target[to : to + count]
     for i in range(count):

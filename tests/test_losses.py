@@ -43,7 +43,7 @@ def random_joints(seed, batch=3):
 
 def test_pose_loss_is_the_error_after_procrustes_alignment():
     target, other = random_joints(2)
-    prediction = 0.3 * (target + 0.3 * other) + 5
+    prediction = 0.7 * (target + 0.3 * other) + 5
     errors = [
         point_errors(a, fit_similarity(a, b)[1]).mean() for a, b in zip(target.numpy(), prediction.numpy(), strict=True)
     ]
@@ -56,25 +56,34 @@ def test_pose_loss_does_not_take_a_left_hand_for_a_right_one():
     assert pose_loss(target * torch.tensor([-1, 1, 1]), target) > 0.1
 
 
-def test_pose_loss_leads_to_the_pose():
+def test_gradient_of_the_pose_loss_takes_the_alignment_for_given():
     target, other = random_joints(4)
     prediction = (target + 0.3 * other).requires_grad_()
-    optimiser = torch.optim.Adam([prediction], lr=0.01)
-    for _ in range(200):
-        optimiser.zero_grad()
-        loss = pose_loss(prediction, target)
-        loss.backward()
-        optimiser.step()
-    assert loss < 0.02 < pose_loss(target + 0.3 * other, target)
+    (found,) = torch.autograd.grad(pose_loss(prediction, target), prediction)
+    alignments = [fit_similarity(*hands)[0] for hands in zip(target.numpy(), prediction.detach().numpy(), strict=True)]
+    errors = []
+    for hand, goal, alignment in zip(prediction, target, alignments, strict=True):
+        centered = hand - hand.mean(dim=0)
+        scale = alignment.scale * alignment.target_norm / centered.detach().norm()
+        aligned = scale * centered @ torch.from_numpy(alignment.rotation).T
+        errors.append((aligned - goal + goal.mean(dim=0)).norm(dim=-1).mean())
+    (expected,) = torch.autograd.grad(torch.stack(errors).mean(), prediction)
+    torch.testing.assert_close(found, expected, atol=1e-7, rtol=1e-5)
 
 
-def test_pose_loss_of_a_hand_without_extent_is_finite():
-    target, _ = random_joints(5)
-    prediction = torch.zeros_like(target, requires_grad=True)
+@pytest.mark.parametrize("size", [0.0, 1e-4])
+def test_pose_loss_of_a_tiny_hand_is_finite(size):
+    target, other = random_joints(5)
+    prediction = (size * other).requires_grad_()
     loss = pose_loss(prediction, target)
     loss.backward()
     assert torch.isfinite(loss)
-    assert torch.isfinite(prediction.grad).all()
+    assert prediction.grad.abs().max() < 1
+
+
+def test_pose_loss_of_a_network_that_diverged_says_so():
+    target, _ = random_joints(5)
+    assert pose_loss(target * torch.nan, target).isnan()
 
 
 def batch(levels=4):
@@ -105,6 +114,18 @@ def test_only_the_supervised_levels_count():
     finest = cmr_loss(output, meshes[:1], heatmaps, silhouette, FACES)["loss"]
     rest = sum((a - b).abs().mean() for a, b in zip(output["mesh_pred"][1:], meshes[1:], strict=True))
     torch.testing.assert_close(all_levels - finest, rest)
+
+
+def test_a_network_that_says_where_landmarks_are_has_more_to_learn():
+    output, meshes, heatmaps, silhouette = batch()
+    regressor = torch.rand(21, 4, generator=torch.Generator().manual_seed(2))
+    without = cmr_loss(output, meshes, heatmaps, silhouette, FACES)["loss"]
+    landmarks = torch.zeros(2, 21, 2)
+    output["landmarks"] = landmarks + 50
+    terms = cmr_loss(output, meshes, heatmaps, silhouette, FACES, landmarks, regressor)
+    joints, target = regressor @ output["mesh_pred"][0], regressor @ meshes[0]
+    expected = 50 / 100 + (joints - target).abs().mean() + 4 * pose_loss(joints, target)
+    torch.testing.assert_close(terms["loss"] - without, expected)
 
 
 def test_losses_are_float32_for_a_bf16_network():

@@ -7,11 +7,14 @@ import pytest
 import torch
 import torch.nn.functional as F
 from torch import nn
+from torchvision.models.resnet import BasicBlock
 
+from models.folding import fold_batch_norm
 from models.hand_trunk import HandTrunk, SameConv
 from models.inference import exchange_convolutions
 from models.layers import ConvBlock
 from models.packed import PackedConv, suits
+from models.winograd import WinogradConv
 
 pytestmark = pytest.mark.skipif(not torch.backends.mkldnn.is_available(), reason="PyTorch came without oneDNN")
 
@@ -30,12 +33,16 @@ def test_equals_the_convolution(arguments, activation):
     torch.manual_seed(0)
     convolution = nn.Conv2d(24, **arguments)
     packed = PackedConv(convolution, activation)
+    activated = {"none": lambda x: x, "relu": torch.relu, "hardtanh": lambda x: x.clamp(0, 6)}[activation]
     with torch.inference_mode():
         for shape in ((1, 24, 7, 7), (3, 24, 7, 7), (2, 24, 12, 5), (1, 24, 1, 1)):  # packed again for a new size
             x = (5 * torch.randn(shape)).contiguous(memory_format=torch.channels_last)
-            expected = convolution(x)
-            expected = {"none": expected, "relu": expected.relu(), "hardtanh": expected.clamp(0, 6)}[activation]
-            torch.testing.assert_close(packed(x), expected, atol=1e-5, rtol=0)
+            plain = convolution(x)
+            torch.testing.assert_close(packed(x), activated(plain), atol=1e-5, rtol=0)
+            added = 5 * torch.randn_like(plain)
+            torch.testing.assert_close(packed(x, added), activated(plain + added), atol=1e-5, rtol=0)
+            found = packed(x.double(), added.double()).float()  # left to PyTorch
+            torch.testing.assert_close(found, activated(plain + added), atol=1e-5, rtol=0)
 
 
 def test_what_is_not_float32_inference_is_left_to_pytorch():
@@ -76,6 +83,25 @@ def test_a_block_does_its_relu_in_the_convolution():
             torch.testing.assert_close(block(x), wanted, atol=1e-5, rtol=0)
 
 
+def test_a_residual_block_does_its_sum_in_the_convolution():
+    torch.manual_seed(0)
+    narrow = nn.Sequential(nn.Conv2d(8, 12, 1, stride=2, bias=False), nn.BatchNorm2d(12))
+    wide = nn.Sequential(nn.Conv2d(12, 450, 1, stride=2, bias=False), nn.BatchNorm2d(450))
+    network = nn.Sequential(BasicBlock(8, 8), BasicBlock(8, 12, 2, narrow), BasicBlock(12, 450, 2, wide)).eval()
+    for module in network.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            nn.init.normal_(module.running_mean)
+            nn.init.uniform_(module.running_var, 0.5, 2)
+    x = torch.randn(2, 8, 40, 30)
+    with torch.inference_mode():
+        expected = network(x)
+        fold_batch_norm(network)
+        exchange_convolutions(network)
+        assert not any(isinstance(module, nn.Conv2d | nn.ReLU) for module in network.modules())
+        assert [type(block.conv2) for block in network] == [WinogradConv, WinogradConv, PackedConv]
+        torch.testing.assert_close(network(x), expected, atol=1e-5, rtol=1e-5)
+
+
 def test_an_unfolded_batch_normalisation_keeps_its_relu():
     block = ConvBlock(8, 8, 1).eval()
     x = torch.randn(1, 8, 20, 20)
@@ -103,7 +129,8 @@ def test_the_trunk_clips_in_its_convolutions():
 
 
 def test_other_paddings_are_left_as_they_are():
-    assert suits(SameConv(4, 4, 3, 2))
+    assert suits(nn.Conv2d(4, 4, 3, stride=2))
+    assert not suits(SameConv(4, 4, 3, 2))  # pads and clips by itself
     assert not suits(nn.Conv2d(4, 4, 3, padding=1, padding_mode="reflect"))
     assert not suits(nn.ConvTranspose2d(4, 4, 3))
     assert not suits(nn.LazyConv2d(4, 3))

@@ -1,5 +1,7 @@
 """The fit of landmarks in the image: against scipy's optimiser, and what it is there for."""
 
+from dataclasses import replace
+
 import numpy as np
 import torch
 from hypothesis import given, settings
@@ -16,7 +18,7 @@ def linear_fit(joints, landmarks, K):
 
 
 @settings(deadline=None, max_examples=15)
-@given(seed=st.integers(0, 2**31 - 1), noise_px=st.floats(0, 4))
+@given(seed=st.integers(0, 2**31 - 1), noise_px=st.floats(0, 1.5))
 def test_the_weighted_distances_in_the_image_are_smallest(seed, noise_px):
     joints, truth = random_hands(3, seed, depth=(0.5, 1.0))
     K, generator = camera(3), torch.Generator().manual_seed(seed)
@@ -57,9 +59,11 @@ def test_an_outlier_and_what_is_not_a_number_are_left_out():
     joints, truth = random_hands(2, 3, depth=(0.6, 0.8))
     K = camera(2)
     landmarks = project(joints + truth[:, None], K)
-    landmarks[0, 8] += 40
+    landmarks[0, ::4] += 40  # six, the same way
     landmarks[1, 3] = torch.nan
-    found = refine(linear_fit(joints, landmarks, K), joints, landmarks, torch.ones(2, 21), K, SIZE)
+    start = linear_fit(joints, landmarks, K)
+    start = replace(start, translation_m=start.translation_m + 0.02)
+    found = refine(start, joints, landmarks, torch.ones(2, 21), K, SIZE)
     torch.testing.assert_close(found.translation_m, truth, atol=1e-6, rtol=0)
     torch.testing.assert_close(found.residual_px, torch.zeros(2, dtype=torch.float64), atol=1e-4, rtol=0)
 

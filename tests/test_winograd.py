@@ -12,21 +12,24 @@ from models import build_model
 from models.inference import exchange_convolutions, for_inference
 from models.packed import PackedConv
 from models.packed import suits as suits_packed
-from models.winograd import MOST_TILES, MOST_WEIGHTS, WinogradConv, suits
+from models.winograd import FEW_WEIGHTS, MOST_TILES, MOST_WEIGHTS, WinogradConv, suits
 
 CHANNELS = st.integers(1, 40)
 SIDE, FLAG = st.integers(13, 34), st.booleans()
 
 
 @settings(max_examples=40, deadline=None)
-@given(st.integers(1, 3), CHANNELS, CHANNELS, SIDE, SIDE, FLAG, FLAG, st.integers(0, 9))
-def test_equals_the_direct_convolution(batch, inputs, outputs, height, width, bias, relu, seed):
+@given(st.integers(1, 3), CHANNELS, CHANNELS, SIDE, SIDE, FLAG, FLAG, FLAG, FLAG, st.integers(0, 9))
+def test_equals_the_direct_convolution(batch, inputs, outputs, height, width, bias, relu, add, small, seed):
     torch.manual_seed(seed)
     convolution = nn.Conv2d(inputs, outputs, 3, padding=1, bias=bias)
     x = torch.randn(batch, inputs, height, width)
-    with torch.inference_mode():
-        found = WinogradConv(convolution, relu)(x)
+    added = torch.randn(batch, outputs, height, width) if add else None
+    with torch.inference_mode(), pytest.MonkeyPatch.context() as patch:
+        patch.setattr("models.winograd.FEW_WEIGHTS", 0 if small else FEW_WEIGHTS)
+        found = WinogradConv(convolution, relu)(x, added)
         expected = convolution.double()(x.double())
+    expected = expected + added if add else expected
     expected = expected.relu() if relu else expected
     assert found.dtype == torch.float32
     torch.testing.assert_close(found.double(), expected, atol=2e-5, rtol=0)
@@ -46,13 +49,26 @@ def test_rounding_stays_small_where_activations_are_large_and_positive(inputs, o
     assert (direct - expected).abs().max() < 1e-5 * largest
 
 
-def test_many_tiles_are_done_in_parts():
+@pytest.mark.parametrize("few_weights", [0, FEW_WEIGHTS])
+def test_many_tiles_are_done_in_parts(monkeypatch, few_weights):
+    monkeypatch.setattr("models.winograd.FEW_WEIGHTS", few_weights)
     torch.manual_seed(0)
     convolution = nn.Conv2d(3, 5, 3, padding=1)
-    x = torch.randn(5, 3, 61, 90)
+    x, added = torch.randn(5, 3, 61, 90), torch.randn(5, 5, 61, 90)
     assert MOST_TILES < 5 * 16 * 23
     with torch.inference_mode():
-        torch.testing.assert_close(WinogradConv(convolution)(x), convolution(x), atol=1e-5, rtol=0)
+        torch.testing.assert_close(WinogradConv(convolution)(x, added), convolution(x) + added, atol=1e-5, rtol=0)
+
+
+def test_what_is_added_is_of_the_results_shape():
+    torch.manual_seed(0)
+    convolution = nn.Conv2d(3, 5, 3, padding=1)
+    x, bias = torch.randn(2, 3, 30, 30), torch.randn(1, 5, 1, 1)
+    with torch.inference_mode():
+        found = WinogradConv(convolution)(x, bias)
+        torch.testing.assert_close(found, convolution(x) + bias, atol=1e-5, rtol=0)
+        with pytest.raises(RuntimeError):
+            WinogradConv(convolution)(x, torch.randn(2, 5, 29, 30))
 
 
 def test_what_is_not_float32_inference_is_convolved_directly():
