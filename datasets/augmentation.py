@@ -179,9 +179,10 @@ def augment(sample: HandSample, drawn: Augmentation, size: int) -> HandSample:
 def augmented_geometry(sample: HandSample, drawn: Augmentation, size: int) -> tuple[np.ndarray, np.ndarray]:
     """Landmarks (21, 2) in pixels and vertices (V, 3) of `augment`, without the pixels."""
     side = sample.image.shape[0]
-    landmarks = _turned(sample.landmarks_px, side, drawn.mirrored, drawn.angle_degrees)
-    linear = np.diag([-1.0 if drawn.mirrored else 1.0, 1.0, 1.0])
-    linear[:2, :2] = rotation_affine(side, drawn.angle_degrees)[:, :2] @ linear[:2, :2]
+    turn = _turn(side, drawn.mirrored, drawn.angle_degrees)
+    landmarks = transform_points(sample.landmarks_px, turn)
+    linear = np.eye(3)
+    linear[:2, :2] = turn[:, :2]
     return crop_points(landmarks, drawn.center_px, drawn.half_px, size), sample.vertices_m @ linear.T
 
 

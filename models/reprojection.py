@@ -34,25 +34,20 @@ def refine(
 
     Returns:
         A `Registration`; where something better was found, its residual is of the landmarks that are no outliers, and
-        it is no success with fewer than `MIN_LANDMARKS` of them. Outliers are told where the sum of distances, not
-        squared, is smallest: the linear fit leaves out the fingers of a hand that it sees too near.
+        it is no success with fewer than `MIN_LANDMARKS` of them.
     """
     joints, K = joints.double(), K.double()
     seen = torch.isfinite(landmarks_px).all(-1)
     landmarks_px = torch.where(seen[..., None], landmarks_px.double(), 0.0)  # NaN times zero would be NaN
     everything = torch.where(seen, weight.double(), 0.0)
-    translation = found.translation_m
-    for _ in range(ITERATIONS):
-        distance = _distances(translation, joints, landmarks_px, K)
-        translation = _fitted(translation, joints, landmarks_px, everything / distance.clamp(min=NEAR_PX), K)
-    distance = _distances(translation, joints, landmarks_px, K)
-    usual = _weighted_median(distance, everything)
-    used = seen & (distance <= (OUTLIER * usual).clamp(min=OUTLIER_FRACTION * image_size))
+    translation, usual = fit_distances(found.translation_m, joints, landmarks_px, everything, K, image_size)
+    used = seen & usual
     weight = torch.where(used, everything, 0.0)
-    before = _moments(_rows(found.translation_m, joints, landmarks_px, K), weight)
-    for _ in range(ITERATIONS):
-        translation = _fitted(translation, joints, landmarks_px, weight, K)
     rows = _rows(translation, joints, landmarks_px, K)
+    for _ in range(ITERATIONS):
+        translation = _fitted(translation, rows, weight)
+        rows = _rows(translation, joints, landmarks_px, K)
+    before = _moments(_rows(found.translation_m, joints, landmarks_px, K), weight)
     better = _moments(rows, weight)[:, 3, 3] < before[:, 3, 3]  # false for NaN
     squared = torch.where(used, rows[..., 3].square().sum(-1), 0.0)
     count = used.sum(-1)
@@ -65,15 +60,36 @@ def refine(
     )
 
 
-def _fitted(translation: Tensor, joints: Tensor, landmarks_px: Tensor, weight: Tensor, K: Tensor) -> Tensor:
-    """One step of Gauss-Newton."""
-    moments = _moments(_rows(translation, joints, landmarks_px, K), weight)
-    return translation + bounded_minimum(moments, translation[:, 2:])
+def fit_distances(
+    translation: Tensor, joints: Tensor, landmarks_px: Tensor, weight: Tensor, K: Tensor, image_size: int
+) -> tuple[Tensor, Tensor]:
+    """The translation that minimises the weighted sum of distances, not squared, from where outliers are told.
+
+    The linear fit cannot tell them: it leaves out the fingers of a hand that it sees too near.
+
+    Args:
+        translation: (B, 3) where to start; the others are as of `refine`, float64 and finite.
+
+    Returns:
+        translation (B, 3), and which landmarks (B, J) are no outliers.
+    """
+    rows = _rows(translation, joints, landmarks_px, K)
+    for _ in range(ITERATIONS):
+        translation = _fitted(translation, rows, weight / _distances(rows).clamp(min=NEAR_PX))
+        rows = _rows(translation, joints, landmarks_px, K)
+    distance = _distances(rows)
+    limit = (OUTLIER * _weighted_median(distance, weight)).clamp(min=OUTLIER_FRACTION * image_size)
+    return translation, distance <= limit
 
 
-def _distances(translation: Tensor, joints: Tensor, landmarks_px: Tensor, K: Tensor) -> Tensor:
+def _fitted(translation: Tensor, rows: Tensor, weight: Tensor) -> Tensor:
+    """One step of Gauss-Newton, from the rows of a translation."""
+    return translation + bounded_minimum(_moments(rows, weight), translation[:, 2:])
+
+
+def _distances(rows: Tensor) -> Tensor:
     """From projected joints to landmarks, (B, J) pixels."""
-    return torch.linalg.vector_norm(_rows(translation, joints, landmarks_px, K)[..., 3], dim=-1)
+    return torch.linalg.vector_norm(rows[..., 3], dim=-1)
 
 
 def _weighted_median(values: Tensor, weight: Tensor) -> Tensor:
