@@ -36,9 +36,15 @@ class PackedConv(nn.Module):
         # The order suits maps of one size. It is changed with the size, so that there is one copy of the weights.
         self.packed: tuple[torch.Size | None, Tensor] = (None, convolution.weight.detach())
 
+    @property
+    def weight(self) -> Tensor:
+        """(out, in / groups, H, W), in PyTorch's order."""
+        weight = self.packed[1]
+        return weight.to_dense() if weight.is_mkldnn else weight
+
     def __getstate__(self) -> dict[str, object]:
         """For copies and pickles, which oneDNN's order has no storage for."""
-        return super().__getstate__() | {"packed": (None, _dense(self.packed[1]))}
+        return super().__getstate__() | {"packed": (None, self.weight)}
 
     @torch.compiler.disable
     def forward(self, x: Tensor, added: Tensor | None = None) -> Tensor:
@@ -49,12 +55,12 @@ class PackedConv(nn.Module):
         """
         if self.padding is not None:
             x = F.pad(x, self.padding)
-        size, weight = self.packed
         summed_first = added is not None and self.activation == "hardtanh"  # which oneDNN does not do
         if summed_first or not (WITH_ONEDNN and is_float32_inference(self.bias, x, added)):
-            return self._directly(x, _dense(weight), added)
+            return self._directly(x, added)
+        size, weight = self.packed
         if size != x.shape[2:]:
-            size, weight = self.packed = (x.shape[2:], self._pack(_dense(weight), x.shape[1:]))
+            size, weight = self.packed = (x.shape[2:], self._pack(self.weight, x.shape[1:]))
         numbers = ACTIVATIONS[self.activation]
         operator, arguments = torch.ops.mkldnn._convolution_pointwise, (weight, self.bias, *self.settings)
         if added is None:
@@ -65,17 +71,13 @@ class PackedConv(nn.Module):
     def _pack(self, weight: Tensor, shape: torch.Size) -> Tensor:
         return torch._C._nn.mkldnn_reorder_conv2d_weight(weight.to_mkldnn(), *self.settings, (1, *shape))
 
-    def _directly(self, x: Tensor, weight: Tensor, added: Tensor | None) -> Tensor:
+    def _directly(self, x: Tensor, added: Tensor | None) -> Tensor:
         padding, stride, dilation, groups = self.settings
-        found = F.conv2d(x, weight.to(x), self.bias.to(x), stride, padding, dilation, groups)
+        found = F.conv2d(x, self.weight.to(x), self.bias.to(x), stride, padding, dilation, groups)
         found = found if added is None else found + added
         if self.activation == "none":
             return found
         return F.relu(found) if self.activation == "relu" else F.hardtanh(found, *ACTIVATIONS[self.activation])
-
-
-def _dense(weight: Tensor) -> Tensor:
-    return weight.to_dense() if weight.is_mkldnn else weight
 
 
 def suits(module: nn.Module) -> bool:

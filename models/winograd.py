@@ -2,8 +2,8 @@
 
 Each tile of 4x4 results needs 6x6 inputs. Transformed, every one of the 36 places is a product of its own, of all
 tiles with one matrix (in, out): a quarter of the multiplications. Tiles of 2x2 save half of them, and have 16 matrices
-to read instead of 36. The transforms are additions, compiled by numba; the products are a library's. Equal to the
-direct convolution up to rounding.
+to read instead of 36, which is what takes the time where tiles are few. The transforms are additions, compiled by
+numba; the products are a library's. Equal to the direct convolution up to rounding.
 """
 
 import threading
@@ -17,8 +17,8 @@ from models.packed import PackedConv
 from utils.compiled import compiled, in_shares
 
 LARGE, SMALL = 4, 2  # results of a tile, a side; its inputs are 2 more
-FEW_WEIGHTS = 50_000  # in x out; more stand where maps are small, and reading matrices takes longer than multiplying
-FEWEST_TILES = 16  # of all images; fewer do not pay for reading up to four times as many weights
+FEWEST_TILES = 16  # large ones, of all images; fewer do not pay for reading more weights than the direct convolution
+FEW_TILES = 32  # large ones; for fewer, reading the matrices takes longer than multiplying
 MOST_TILES = 1024  # at a time: what is between the transforms is to stay in the caches
 MOST_WEIGHTS = 200_000  # in x out; those with more stand where maps have few tiles, and would fill the memory
 COLUMN = {  # of a tile: from the taps of a column to its positions
@@ -63,12 +63,7 @@ class WinogradConv(nn.Module):
         super().__init__()
         self.direct = PackedConv(convolution, "relu" if relu else "none")
         self.lowest = np.float32(0) if relu else np.finfo(np.float32).min
-        few = convolution.in_channels * convolution.out_channels <= FEW_WEIGHTS
-        self.tile = LARGE if few else SMALL
-        transform = torch.tensor(COLUMN[self.tile], dtype=torch.float64)
-        weight = convolution.weight.detach().double()  # (out, in, 3, 3)
-        matrices = torch.einsum("ia,oqab,jb->ijqo", transform, weight.cpu(), transform).flatten(0, 1)
-        self.register_buffer("matrices", matrices.float().contiguous(), persistent=False)
+        self.matrices: dict[int, Tensor] = {}  # of the tiles that have been used
         self.register_buffer("bias", bias_or_zeros(convolution).float(), persistent=False)
 
     @torch.compiler.disable
@@ -79,27 +74,39 @@ class WinogradConv(nn.Module):
             added: of the result's shape, to be added before the ReLU.
         """
         batch, _, height, width = x.shape
-        down, across = -(-height // self.tile), -(-width // self.tile)
-        if batch * down * across < FEWEST_TILES or not is_float32_inference(self.matrices, x, added):
+        large = batch * -(-height // LARGE) * -(-width // LARGE)
+        if large < FEWEST_TILES or not is_float32_inference(self.bias, x, added):
             return self.direct(x, added)
+        tile = LARGE if large >= FEW_TILES else SMALL
+        if tile not in self.matrices:
+            self.matrices[tile] = _transformed(self.direct.weight, tile)
+        down, across = -(-height // tile), -(-width // tile)
         image = _pixels(x)
         result = image.new_empty(batch, height, width, len(self.bias))
         added = result[:0] if added is None else _pixels(added.expand(batch, len(self.bias), height, width))
         at_once = max(MOST_TILES // across, 1)
         for first in range(0, batch * down, at_once):
             rows = min(at_once, batch * down - first)
-            self._rows_of_tiles(image, added, result, first, rows, rows * across)
+            self._rows_of_tiles(tile, image, added, result, first, rows, rows * across)
         return result.permute(0, 3, 1, 2)
 
-    def _rows_of_tiles(self, image: Tensor, added: Tensor, result: Tensor, first: int, rows: int, tiles: int) -> None:
+    def _rows_of_tiles(
+        self, tile: int, image: Tensor, added: Tensor, result: Tensor, first: int, rows: int, tiles: int
+    ) -> None:
         pixels, extra, found, bias = image.numpy(), added.numpy(), result.numpy(), self.bias.numpy()
-        patches = _SCRATCH.array("patches", (len(self.matrices), tiles, pixels.shape[-1]))
-        products = _SCRATCH.array("products", (len(self.matrices), tiles, len(bias)))
-        in_shares(lambda start, end: _spread(pixels, self.tile, patches, first, start, end), rows)
-        torch.bmm(torch.from_numpy(patches), self.matrices, out=torch.from_numpy(products))
-        in_shares(
-            lambda start, end: _gather(products, self.tile, bias, extra, self.lowest, found, first, start, end), rows
-        )
+        matrices = self.matrices[tile]
+        patches = _SCRATCH.array("patches", (len(matrices), tiles, pixels.shape[-1]))
+        products = _SCRATCH.array("products", (len(matrices), tiles, len(bias)))
+        in_shares(lambda start, end: _spread(pixels, tile, patches, first, start, end), rows)
+        torch.bmm(torch.from_numpy(patches), matrices, out=torch.from_numpy(products))
+        in_shares(lambda start, end: _gather(products, tile, bias, extra, self.lowest, found, first, start, end), rows)
+
+
+def _transformed(weight: Tensor, tile: int) -> Tensor:
+    """(out, in, 3, 3) to one matrix (in, out) for each of the (tile + 2)^2 places."""
+    transform = torch.tensor(COLUMN[tile], dtype=torch.float64)
+    matrices = torch.einsum("ia,oqab,jb->ijqo", transform, weight.double(), transform)
+    return matrices.flatten(0, 1).float().contiguous()
 
 
 def suits(module: nn.Module) -> bool:

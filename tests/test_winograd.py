@@ -12,7 +12,7 @@ from models import build_model
 from models.inference import exchange_convolutions, for_inference
 from models.packed import PackedConv
 from models.packed import suits as suits_packed
-from models.winograd import FEW_WEIGHTS, MOST_TILES, MOST_WEIGHTS, WinogradConv, suits
+from models.winograd import FEW_TILES, LARGE, MOST_TILES, MOST_WEIGHTS, SMALL, WinogradConv, suits
 
 CHANNELS = st.integers(1, 40)
 SIDE, FLAG = st.integers(13, 34), st.booleans()
@@ -26,7 +26,7 @@ def test_equals_the_direct_convolution(batch, inputs, outputs, height, width, bi
     x = torch.randn(batch, inputs, height, width)
     added = torch.randn(batch, outputs, height, width) if add else None
     with torch.inference_mode(), pytest.MonkeyPatch.context() as patch:
-        patch.setattr("models.winograd.FEW_WEIGHTS", 0 if small else FEW_WEIGHTS)
+        patch.setattr("models.winograd.FEW_TILES", 10_000 if small else 0)
         found = WinogradConv(convolution, relu)(x, added)
         expected = convolution.double()(x.double())
     expected = expected + added if add else expected
@@ -35,11 +35,13 @@ def test_equals_the_direct_convolution(batch, inputs, outputs, height, width, bi
     torch.testing.assert_close(found.double(), expected, atol=2e-5, rtol=0)
 
 
-@pytest.mark.parametrize(("inputs", "outputs", "side"), [(768, 256, 14), (96, 128, 56)])
-def test_rounding_stays_small_where_activations_are_large_and_positive(inputs, outputs, side):
+@pytest.mark.parametrize(
+    ("inputs", "outputs", "side", "batch"), [(768, 256, 14, 1), (768, 256, 14, 4), (96, 128, 56, 1)]
+)
+def test_rounding_stays_small_where_activations_are_large_and_positive(inputs, outputs, side, batch):
     torch.manual_seed(0)
     convolution = nn.Conv2d(inputs, outputs, 3, padding=1)
-    x = 100 + 30 * torch.randn(1, inputs, side, side).relu()
+    x = 100 + 30 * torch.randn(batch, inputs, side, side).relu()
     with torch.inference_mode():
         found = WinogradConv(convolution)(x).double()
         direct = convolution(x).double()
@@ -49,15 +51,26 @@ def test_rounding_stays_small_where_activations_are_large_and_positive(inputs, o
     assert (direct - expected).abs().max() < 1e-5 * largest
 
 
-@pytest.mark.parametrize("few_weights", [0, FEW_WEIGHTS])
-def test_many_tiles_are_done_in_parts(monkeypatch, few_weights):
-    monkeypatch.setattr("models.winograd.FEW_WEIGHTS", few_weights)
+@pytest.mark.parametrize("few_tiles", [FEW_TILES, 10_000])
+def test_many_tiles_are_done_in_parts(monkeypatch, few_tiles):
+    monkeypatch.setattr("models.winograd.FEW_TILES", few_tiles)
     torch.manual_seed(0)
     convolution = nn.Conv2d(3, 5, 3, padding=1)
     x, added = torch.randn(5, 3, 61, 90), torch.randn(5, 5, 61, 90)
     assert MOST_TILES < 5 * 16 * 23
     with torch.inference_mode():
         torch.testing.assert_close(WinogradConv(convolution)(x, added), convolution(x) + added, atol=1e-5, rtol=0)
+
+
+def test_tiles_are_large_where_they_are_many():
+    torch.manual_seed(0)
+    convolution = nn.Conv2d(8, 8, 3, padding=1)
+    winograd = WinogradConv(convolution)
+    with torch.inference_mode():
+        for batch, used in ((1, [SMALL]), (FEW_TILES // 16, [SMALL, LARGE]), (1, [SMALL, LARGE])):
+            x = torch.randn(batch, 8, 14, 14)
+            torch.testing.assert_close(winograd(x), convolution(x), atol=1e-5, rtol=0)
+            assert list(winograd.matrices) == used
 
 
 def test_what_is_added_is_of_the_results_shape():
