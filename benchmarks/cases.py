@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from torch.utils.data import default_collate
 
 from benchmarks.baseline.loader import PlainFreiHAND
 from benchmarks.baseline.network import PlainCMR
@@ -203,8 +204,8 @@ class Stream:
                 yield [(epoch, index) for index in range(first, first + self.batch)]
 
     def start(self) -> None:
-        finish = partial(finish_on_host, **self.input) if self.device.type == "cpu" else None
-        self.batches = load_batches(self.dataset, list(_take(self._keys(), 4000)), self.workers, finish=finish)
+        collate = partial(finish_on_host, **self.input) if self.device.type == "cpu" else default_collate
+        self.batches = load_batches(self.dataset, list(_take(self._keys(), 4000)), self.workers, collate=collate)
 
     def next(self) -> dict[str, torch.Tensor]:
         batch = {name: value.to(self.device, non_blocking=True) for name, value in next(self.batches).items()}

@@ -70,7 +70,7 @@ class AugmentedHands(Dataset, ABC):
         geometry = {"landmarks_px": landmarks.astype(np.float32), "mesh": (vertices / MESH_SCALE_M).astype(np.float32)}
         if settings.pixels == HOST:
             image, mask = augmented_pixels(sample, drawn, size)
-            return geometry | {"pixels": image, "mask": half_size(mask)}
+            return geometry | {"pixels": image, "mask": mask}
         side = sample.image.shape[0]
         return geometry | {
             "planes": np.ascontiguousarray(joined_channels(sample).transpose(2, 0, 1)),

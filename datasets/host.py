@@ -9,33 +9,35 @@ import math
 import numpy as np
 import torch
 from torch import Tensor
+from torch.utils.data import default_collate
 
 from datasets.heatmaps import PATCH_RADIUS_PX, SIGMA_PX
 from utils.compiled import compiled
 
+Sample = dict[str, np.ndarray]
 
-def finish_on_host(batch: dict[str, Tensor], size: int, mean: float, std: float) -> dict[str, Tensor]:
-    """`datasets.device.finish_batch` of a batch on the CPU with `pixels`; any other is returned as it is."""
-    if "pixels" not in batch:
-        return batch
-    # Compiled code need not tell what is not a number.
-    landmarks = np.nan_to_num(batch["landmarks_px"].numpy(), nan=-1, posinf=-1, neginf=-1)
+
+def finish_on_host(samples: list[Sample], size: int, mean: float, std: float) -> dict[str, Tensor]:
+    """`datasets.device.finish_batch` of the batch that samples with `pixels` make; any others are only collated."""
+    if "pixels" not in samples[0]:
+        return default_collate(samples)
+    image = np.empty((len(samples), size, size, 3), np.float32)
+    silhouette = np.empty((len(samples), size // 2, size // 2), np.float32)
+    factor, offset = np.float32(1 / (255 * std)), np.float32(-mean / std)
+    for index, sample in enumerate(samples):
+        _scale(sample["pixels"].reshape(-1), factor, offset, image[index].reshape(-1))
+        _scale(sample["mask"].reshape(-1), np.float32(1 / 255), np.float32(0), silhouette[index].reshape(-1))
+    landmarks = np.stack([sample["landmarks_px"] for sample in samples])
     heatmaps = np.zeros((*landmarks.shape[:2], size // 2, size // 2), np.float32)
-    _draw_heatmaps(landmarks, heatmaps)
-    image = _scaled(batch["pixels"].numpy(), 1 / (255 * std), -mean / std)
+    # Compiled code need not tell what is not a number.
+    _draw_heatmaps(np.nan_to_num(landmarks, nan=-1, posinf=-1, neginf=-1), heatmaps)
     return {
         "image": torch.from_numpy(image).permute(0, 3, 1, 2),
-        "mesh": batch["mesh"],
-        "landmarks_px": batch["landmarks_px"],
+        "mesh": torch.from_numpy(np.stack([sample["mesh"] for sample in samples])),
+        "landmarks_px": torch.from_numpy(landmarks),
         "heatmaps": torch.from_numpy(heatmaps),
-        "silhouette": torch.from_numpy(_scaled(batch["mask"].numpy(), 1 / 255, 0.0)),
+        "silhouette": torch.from_numpy(silhouette),
     }
-
-
-def _scaled(levels: np.ndarray, factor: float, offset: float) -> np.ndarray:
-    result = np.empty(levels.shape, np.float32)
-    _scale(levels.reshape(-1), np.float32(factor), np.float32(offset), result.reshape(-1))
-    return result
 
 
 @compiled

@@ -21,7 +21,7 @@ def load_batches(
     batches: Sampler[list[Key]] | list[list[Key]],
     workers: int,
     pin_memory: bool = False,
-    finish: Callable[[Batch], Batch] | None = None,
+    collate: Callable[[list], Batch] = default_collate,
 ) -> Iterator[Batch]:
     """The batches of a dataset, in order.
 
@@ -32,10 +32,10 @@ def load_batches(
         batches: keys of each batch.
         workers: how many threads or processes; 0: made when it is asked for.
         pin_memory: put batches where a GPU can fetch them.
-        finish: what threads do to a batch before they hand it over. Processes do not: it makes batches larger.
+        collate: how threads make a batch of samples. That of processes is `default_collate`: it is to be small.
     """
     if workers and dataset.in_threads:
-        return _by_threads(dataset, batches, workers, pin_memory, finish)
+        return _by_threads(dataset, batches, workers, pin_memory, collate)
     loader = DataLoader(
         dataset,
         batch_sampler=batches,
@@ -52,13 +52,12 @@ def _by_threads(
     batches: Iterable[list[Key]],
     workers: int,
     pin_memory: bool,
-    finish: Callable[[Batch], Batch] | None,
+    collate: Callable[[list], Batch],
 ) -> Iterator[Batch]:
     cv2.setNumThreads(0)  # the threads here are as many as were asked for
 
     def make(keys: list[Key]) -> Batch:
-        batch = default_collate([dataset[key] for key in keys])
-        batch = finish(batch) if finish else batch
+        batch = collate([dataset[key] for key in keys])
         return {name: value.pin_memory() for name, value in batch.items()} if pin_memory else batch
 
     remaining = iter(batches)

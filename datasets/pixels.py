@@ -14,24 +14,67 @@ def joined_channels(sample: HandSample) -> np.ndarray:
 
 
 def augmented_pixels(sample: HandSample, drawn: Augmentation, size: int) -> tuple[np.ndarray, np.ndarray]:
-    """Image (S, S, 3) and mask (S, S) uint8 of `datasets.augmentation.augment` with one interpolation, not two."""
+    """Image (S, S, 3) and half-size mask (S/2, S/2), uint8, of `datasets.augmentation.augment` with one interpolation,
+    not two."""
     side = sample.image.shape[0]
     warped = cv2.warpAffine(joined_channels(sample), drawn.affine(side, size), (size, size))
-    left, top, right, bottom = drawn.window_px(side, size)
-    warped[: max(top, 0)] = warped[bottom + 1 :] = 0
-    warped[:, : max(left, 0)] = warped[:, right + 1 :] = 0
-    planes = np.empty((4, size, size), np.uint8)
-    cv2.split(warped, list(planes))
-    if drawn.color is not None:
-        jitter_planes(planes[:3], drawn.color)
-    return cv2.merge(list(planes[:3])), planes[3]
+    return colored_and_parted(warped, drawn.window_px(side, size), drawn.color or ColorJitter())
 
 
-def jitter_planes(planes: np.ndarray, jitter: ColorJitter) -> None:
-    """`datasets.color.jitter_color` of an image as planes (3, S, S) uint8, contiguous, in place."""
-    red, green, blue = planes.reshape(3, -1)
+def colored_and_parted(joined: np.ndarray, window_px: np.ndarray, jitter: ColorJitter) -> tuple[np.ndarray, np.ndarray]:
+    """What is left to do after the warp, in one call: data threads take turns between calls.
+
+    Args:
+        joined: (S, S, 4) uint8, see `joined_channels`.
+        window_px: outside of which everything is black, see `Augmentation.window_px`.
+
+    Returns:
+        Image (S, S, 3) after `datasets.color.jitter_color`, and mask (S/2, S/2), uint8.
+    """
+    size = len(joined)
+    image, mask = np.empty((size, size, 3), np.uint8), np.empty((size // 2, size // 2), np.uint8)
     *numbers, in_hsv = jitter.numbers()
-    _jitter(red, green, blue, *numbers, in_hsv > 0)
+    _color_and_part(joined, window_px, *numbers, in_hsv > 0, image, mask)
+    return image, mask
+
+
+@compiled
+def _color_and_part(
+    joined: np.ndarray,
+    window_px: np.ndarray,
+    brightness: np.float32,
+    before: np.float32,
+    after: np.float32,
+    saturation: np.float32,
+    hue: np.float32,
+    in_hsv: bool,
+    image: np.ndarray,
+    mask: np.ndarray,
+) -> None:
+    """Row by row, each as planes: the loops are then vector instructions."""
+    size = len(joined)
+    left, top, right, bottom = window_px
+    red, green, blue = np.empty(size, np.uint8), np.empty(size, np.uint8), np.empty(size, np.uint8)
+    upper, lower = np.empty(size, np.uint8), np.empty(size, np.uint8)
+    for row in range(size):
+        inside, half = joined[row].reshape(-1), upper if row % 2 == 0 else lower
+        for channel, plane in enumerate((red, green, blue, half)):
+            if top <= row <= bottom:
+                for i in range(size):
+                    plane[i] = inside[4 * i + channel]
+                plane[: max(left, 0)] = 0
+                plane[right + 1 :] = 0
+            else:
+                plane[:] = 0
+        _jitter(red, green, blue, brightness, before, after, saturation, hue, in_hsv)
+        pixels = image[row].reshape(-1)
+        for i in range(size):
+            pixels[3 * i], pixels[3 * i + 1], pixels[3 * i + 2] = red[i], green[i], blue[i]
+        if row % 2 == 1:
+            means = mask[row // 2]
+            for i in range(size // 2):
+                total = np.int32(2) + upper[2 * i] + upper[2 * i + 1] + lower[2 * i] + lower[2 * i + 1]
+                means[i] = np.uint8(total >> 2)
 
 
 @compiled

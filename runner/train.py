@@ -16,6 +16,7 @@ import torch
 from tensorboardX import SummaryWriter
 from torch import Tensor
 from torch.nn.parallel import DistributedDataParallel
+from torch.utils.data import default_collate
 from tqdm import tqdm
 from tqdm.contrib.logging import logging_redirect_tqdm
 
@@ -135,8 +136,8 @@ class Trainer:
             self.batches.steps_per_epoch, self.device, self.ranks.count,
         )  # fmt: skip
         on_gpu = self.device.type == "cuda"
-        finish = None if on_gpu else partial(finish_on_host, **self.input)
-        batches = load_batches(self.dataset, self.batches, options.workers, on_gpu, finish)
+        collate = default_collate if on_gpu else partial(finish_on_host, **self.input)
+        batches = load_batches(self.dataset, self.batches, options.workers, on_gpu, collate)
         board = None
         if self.ranks.first:
             board = SummaryWriter(str(options.run_dir / "board"), purge_step=self.step)

@@ -9,22 +9,24 @@ from scipy.ndimage import map_coordinates
 from torch.utils.data import default_collate
 
 from datasets.augmentation import Augmentation, AugmentationSettings, HandSample
-from datasets.augmented import DEVICE, HOST, REFERENCE, SampleSettings
+from datasets.augmented import DEVICE, HOST, REFERENCE, SampleSettings, half_size
 from datasets.color import draw_jitter, jitter_color
 from datasets.device import finish_batch, jitter_batch
 from datasets.freihand import FreiHANDTraining
 from datasets.heatmaps import landmark_heatmaps
 from datasets.host import finish_on_host
-from datasets.pixels import augmented_pixels, jitter_planes
+from datasets.pixels import augmented_pixels, colored_and_parted
 
 SIZE = 96
 
 
-def finished(root, num_vertices, pixels, augmentation, epoch, finish=finish_batch):
-    made = SampleSettings(size=SIZE, pixels=pixels, augmentation=augmentation)
-    data = FreiHANDTraining(root, num_vertices, made)
-    batch = default_collate([data[(epoch, index)] for index in range(8)])
-    return finish(batch, SIZE, made.mean, made.std)
+def samples_of(root, num_vertices, pixels, augmentation, epoch):
+    data = FreiHANDTraining(root, num_vertices, SampleSettings(size=SIZE, pixels=pixels, augmentation=augmentation))
+    return [data[(epoch, index)] for index in range(8)]
+
+
+def finished(*arguments):
+    return finish_batch(default_collate(samples_of(*arguments)), SIZE, 0.5, 0.5)
 
 
 @pytest.mark.parametrize("pixels", [HOST, DEVICE])
@@ -58,13 +60,15 @@ def test_without_augmentation_only_the_crop_interpolates(rendered_freihand, temp
 
 
 def test_data_threads_finish_a_batch_as_the_device_does(rendered_freihand, template):
-    arguments = (rendered_freihand, template.num_vertices[0], HOST, AugmentationSettings(), 0)
-    expected, found = finished(*arguments), finished(*arguments, finish=finish_on_host)
+    samples = samples_of(rendered_freihand, template.num_vertices[0], HOST, AugmentationSettings(), 0)
+    expected = finish_batch(default_collate(samples), SIZE, 0.5, 0.5)
+    found = finish_on_host(samples, SIZE, 0.5, 0.5)
     assert found.keys() == expected.keys()
     for name, value in expected.items():
         torch.testing.assert_close(found[name], value, atol=1e-6, rtol=0)
     assert found["image"].is_contiguous(memory_format=torch.channels_last)
-    assert finish_on_host(found, SIZE, 0.5, 0.5) is found
+    already = [{"image": np.full((3, 2, 2), number, np.float32)} for number in range(3)]
+    torch.testing.assert_close(finish_on_host(already, SIZE, 0.5, 0.5), default_collate(already))
 
 
 @settings(deadline=None, max_examples=60)
@@ -73,18 +77,20 @@ def test_heat_maps_are_those_of_the_reference(seed, half):
     rng = np.random.default_rng(seed)
     landmarks = torch.from_numpy(rng.uniform(-12, 2 * half + 12, (2, 21, 2)).astype(np.float32))
     landmarks[0, 0] = torch.tensor([0.5, 2.5])  # rounded to even
-    batch = {
-        "pixels": torch.zeros(2, 2 * half, 2 * half, 3, dtype=torch.uint8),
-        "mask": torch.zeros(2, half, half, dtype=torch.uint8),
-        "mesh": torch.zeros(2, 5, 3),
-        "landmarks_px": landmarks,
-    }
     expected = np.stack([landmark_heatmaps(hand.numpy(), 2 * half, 2) for hand in landmarks])
     landmarks[1, 0], landmarks[1, 1, 0], landmarks[1, 2, 1] = torch.nan, torch.inf, -torch.inf
     expected[1, :3] = 0
-    for finish in (finish_batch, finish_on_host):
-        found = finish(dict(batch), 2 * half, 0.5, 0.5)["heatmaps"].numpy()
-        np.testing.assert_allclose(found, expected, atol=1e-6)
+    black = {
+        "pixels": np.zeros((2 * half, 2 * half, 3), np.uint8),
+        "mask": np.zeros((half, half), np.uint8),
+        "mesh": np.zeros((5, 3), np.float32),
+    }
+    samples = [black | {"landmarks_px": hand.numpy()} for hand in landmarks]
+    for found in (
+        finish_batch(default_collate(samples), 2 * half, 0.5, 0.5),
+        finish_on_host(samples, 2 * half, 0.5, 0.5),
+    ):
+        np.testing.assert_allclose(found["heatmaps"].numpy(), expected, atol=1e-6)
 
 
 @settings(deadline=None, max_examples=60)
@@ -106,16 +112,18 @@ def test_pixels_are_interpolated_between_the_right_ones(seed, mirrored, angle, h
         map_coordinates(channel.astype(float), source[::-1], order=1, mode="grid-constant").reshape(size, size) * inside
         for channel in (*image.transpose(2, 0, 1), mask)
     )
-    difference = np.abs(np.dstack([found, found_mask]) - np.stack([*colors, cover], axis=-1))
-    assert difference.max() < 18  # 1/32 of a pixel between black and white, twice
-    assert difference.mean() < 3
+    cover = cover.reshape(size // 2, 2, size // 2, 2).mean(axis=(1, 3))
+    for made, wanted in ((found, np.stack(colors, axis=-1)), (found_mask, cover)):
+        difference = np.abs(made - wanted)
+        assert difference.max() < 18  # 1/32 of a pixel between black and white, twice
+        assert difference.mean() < 3
 
 
 @settings(deadline=None, max_examples=60)
 @given(seed=st.integers(0, 2**31 - 1))
 def test_colours_are_those_of_the_reference(seed):
     rng = np.random.default_rng(seed)
-    image = rng.integers(0, 256, (40, 50, 3), dtype=np.uint8)
+    image = rng.integers(0, 256, (50, 50, 3), dtype=np.uint8)
     image[:10] //= 8  # dark
     image[10:20] = image[10:20, :, :1]  # grey
     jitter = draw_jitter(rng)
@@ -123,6 +131,8 @@ def test_colours_are_those_of_the_reference(seed):
     planes = np.ascontiguousarray(image.transpose(2, 0, 1))
     numbers = torch.from_numpy(jitter.numbers())[None]
     batched = jitter_batch(torch.from_numpy(planes)[None].float(), numbers)[0].numpy()
-    jitter_planes(planes, jitter)
-    assert np.abs(planes.transpose(1, 2, 0) - expected).max() <= 1
+    joined = np.dstack([image, rng.integers(0, 256, image.shape[:2], dtype=np.uint8)])
+    found, mask = colored_and_parted(joined, np.array([0, 0, 49, 49]), jitter)
+    assert np.abs(found - expected).max() <= 1
+    assert (mask == half_size(joined[..., 3])).all()
     assert np.abs(batched.transpose(1, 2, 0) - expected).max() <= 1
