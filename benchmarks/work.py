@@ -46,8 +46,17 @@ class _Traffic(TorchDispatchMode):
         return result
 
 
-def _convolution_flops(_x: Sequence[int], weight: Sequence[int], *_: object, out_shape: Sequence[int], **__) -> int:  # noqa: ANN003
-    """Of oneDNN's convolution, which PyTorch's counter does not know."""
+def _convolution_flops(
+    _x: Sequence[int],
+    second: Sequence[int],
+    third: Sequence[int] | None,
+    *_: object,
+    out_shape: Sequence[int],
+    **_others: object,
+) -> int:
+    """Of oneDNN's convolution, which PyTorch's counter does not know. What it adds, if anything, comes before the
+    weights."""
+    weight = third if third is not None and len(third) == len(out_shape) else second
     return 2 * math.prod(out_shape) * math.prod(weight[1:])
 
 

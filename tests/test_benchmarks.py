@@ -27,6 +27,8 @@ def test_work_of_a_convolution_with_weights_in_onednns_order():
         packed(x)  # the first call brings the weights into their order
         assert count_work(lambda: packed(x)) == count_work(lambda: convolution(x))
         assert count_work(lambda: packed(x)).flops == 2 * (16 * 10 * 10) * (8 * 3 * 3)
+        added = torch.randn(1, 16, 10, 10)
+        assert count_work(lambda: packed(x, added)).flops == 2 * (16 * 10 * 10) * (8 * 3 * 3)
 
 
 def test_the_floor_is_the_slower_of_arithmetic_and_memory():
