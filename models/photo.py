@@ -6,7 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from detection.hands import FoundHand, HandFinder
+from detection.hands import SAME_HAND_SHARE, FoundHand, HandFinder
+from detection.palm import box_containment
 from models.predictor import HandPredictor
 from models.view import HandView, view_of
 from utils.camera import DEFAULT_FOV_DEGREES, FROM_FOV, GIVEN, Camera, checked_intrinsics, from_fov
@@ -14,6 +15,8 @@ from utils.geometry import to_network_input
 from utils.joints import hand_length
 
 MOBILE_MARGIN, PAPER_MARGIN = 1.6, 1.3  # side of the crop over the hand's box: what the networks were trained on
+UNCLEAR = 0.4  # landmarks seen less clearly than this are looked for again,
+FAR_MARGIN = 2.2  # in a crop this much larger than their box: the first one may have held half of the hand
 UNSURE = (0.05, 0.95)  # probability of a right hand between which the network is asked, too: where it sees more
 DETECT = ("auto", "always", "never")
 LEFT, RIGHT = "left", "right"
@@ -101,6 +104,12 @@ def _clearness(hand: PhotoHand) -> float:
     return float(hand.landmark_confidence.mean())
 
 
+def _clearer(hand: PhotoHand, others: Sequence[PhotoHand]) -> PhotoHand:
+    """The clearest of a hand and of others, as far as these are the same hand."""
+    same = [one for one in others if box_containment(hand.box_px, one.box_px[None])[0] >= SAME_HAND_SHARE]
+    return max([hand, *same], key=_clearness)
+
+
 class PhotoPredictor:
     """Networks ready to use on pictures.
 
@@ -165,11 +174,30 @@ class PhotoPredictor:
         found = self.finder(image, detect)
         if not found:
             return []
-        sides = [(one, left) for one in found for left in _sides(one, hand)]
-        views = [view_of(one.landmarks_px, camera.K, self.predictor.size, self.margin, left) for one, left in sides]
+        picture = (image, camera, hand_length_m)
+        looks = [(one, one.landmarks_px, left) for one in found for left in _sides(one, hand)]
+        seen = self._look(*picture, looks, self.margin)
+        hands = [max((hand for hand in seen if hand.found is one), key=_clearness) for one in found]
+        unclear = [hand for hand in hands if _clearness(hand) < UNCLEAR]
+        if not self.mobile or not unclear:  # the networks of the paper have not seen hands from so far
+            return hands
+        again = self._look(
+            *picture, [(hand.found, hand.landmarks_px, hand.side == LEFT) for hand in unclear], FAR_MARGIN
+        )
+        return [_clearer(hand, [other for other in again if other.found is hand.found]) for hand in hands]
+
+    def _look(
+        self,
+        image: np.ndarray,
+        camera: Camera,
+        hand_length_m: float | None,
+        looks: Sequence[tuple[FoundHand, np.ndarray, bool]],
+        margin: float,
+    ) -> list[PhotoHand]:
+        """Hands around landmarks (21, 2), each with what was found there and whether to take it for a left hand."""
+        views = [view_of(around, camera.K, self.predictor.size, margin, left) for _, around, left in looks]
         crops = [view.cut(image, camera.K) for view in views]
-        hands = self._predict(views, crops, [one for one, _ in sides], camera, hand_length_m)
-        return [max((hand for hand in hands if hand.found is one), key=_clearness) for one in found]
+        return self._predict(views, crops, [found for found, _, _ in looks], camera, hand_length_m)
 
     @staticmethod
     def _camera(image: np.ndarray, K: np.ndarray | Camera | None) -> Camera:

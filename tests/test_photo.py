@@ -1,10 +1,12 @@
 """Photos to hands with the weights of this repository: accuracy on new images, and what has to change with a photo."""
 
+from dataclasses import replace
+
 import cv2
 import numpy as np
 import pytest
 
-from models import load_pretrained
+from models import load_pretrained, photo
 from synthesis.generator import EVALUATION, GeneratorSettings, HandGenerator
 from utils.camera import from_fov
 from utils.errors import InputError
@@ -62,6 +64,35 @@ def test_a_mirrored_photo_shows_the_mirrored_left_hand(find_hands, palm):
     assert (right.side, left.side) == ("right", "left")
     assert 1000 * point_errors(right.joints_m, left.joints_m * [-1, 1, 1]).mean() < 15
     assert aligned_mm(right.joints_m, left.joints_m * [-1, 1, 1]) < 5
+
+
+def test_a_hand_half_outside_of_its_crop_is_looked_at_again(find_hands, palm, monkeypatch):
+    image, K = palm
+    whole = only(find_hands(image, K))
+    middle = whole.landmarks_px.mean(axis=0)
+    part = replace(whole.found, landmarks_px=middle + 0.4 * (whole.landmarks_px - middle) + 30)
+    monkeypatch.setattr(find_hands, "_finder", lambda _image, _detect: [part, whole.found])
+    again = find_hands(image, K)
+    monkeypatch.setattr(photo, "UNCLEAR", 0.0)
+    first = find_hands(image, K)
+    assert again[0].landmark_confidence.mean() > first[0].landmark_confidence.mean()
+    off_px, still_off_px = (point_errors(whole.landmarks_px, hands[0].landmarks_px).mean() for hands in (first, again))
+    assert still_off_px < 0.5 * off_px
+    assert np.array_equal(again[1].joints_m, first[1].joints_m)  # it was clear
+    monkeypatch.setattr(photo, "UNCLEAR", 2.0)
+    clearest = find_hands(image, K)
+    for one, other in zip(clearest, first, strict=True):
+        assert one.landmark_confidence.mean() >= other.landmark_confidence.mean()
+
+
+def test_a_second_look_does_not_take_another_hand(find_hands, palm):
+    image, K = palm
+    hand = only(find_hands(image, K))
+    blurred = replace(hand, landmark_confidence=hand.landmark_confidence * 0.1)
+    elsewhere = replace(hand, landmarks_px=hand.landmarks_px + 150)
+    assert photo._clearer(blurred, [elsewhere]) is blurred
+    assert photo._clearer(blurred, [elsewhere, hand]) is hand
+    assert photo._clearer(hand, []) is hand
 
 
 def test_a_turned_photo_shows_the_turned_hand(find_hands, palm):
