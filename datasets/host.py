@@ -23,10 +23,9 @@ def finish_on_host(samples: list[Sample], size: int, mean: float, std: float) ->
         return default_collate(samples)
     image = np.empty((len(samples), size, size, 3), np.float32)
     silhouette = np.empty((len(samples), size // 2, size // 2), np.float32)
-    factor, offset = np.float32(1 / (255 * std)), np.float32(-mean / std)
     for index, sample in enumerate(samples):
-        _scale(sample["pixels"].reshape(-1), factor, offset, image[index].reshape(-1))
-        _scale(sample["mask"].reshape(-1), np.float32(1 / 255), np.float32(0), silhouette[index].reshape(-1))
+        _scale_into(image[index], sample["pixels"], 1 / (255 * std), -mean / std)
+        _scale_into(silhouette[index], sample["mask"], 1 / 255, 0.0)
     landmarks = np.stack([sample["landmarks_px"] for sample in samples])
     heatmaps = np.zeros((*landmarks.shape[:2], size // 2, size // 2), np.float32)
     # Compiled code need not tell what is not a number.
@@ -38,6 +37,12 @@ def finish_on_host(samples: list[Sample], size: int, mean: float, std: float) ->
         "heatmaps": torch.from_numpy(heatmaps),
         "silhouette": torch.from_numpy(silhouette),
     }
+
+
+def _scale_into(result: np.ndarray, levels: np.ndarray, factor: float, offset: float) -> None:
+    if levels.shape != result.shape:  # compiled code would not notice
+        raise ValueError(f"a sample of shape {levels.shape} in a batch of shape {result.shape}")
+    _scale(levels.reshape(-1), np.float32(factor), np.float32(offset), result.reshape(-1))
 
 
 @compiled

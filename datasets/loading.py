@@ -32,7 +32,8 @@ def load_batches(
         batches: keys of each batch.
         workers: how many threads or processes; 0: made when it is asked for.
         pin_memory: put batches where a GPU can fetch them.
-        collate: how threads make a batch of samples. That of processes is `default_collate`: it is to be small.
+        collate: how threads make a batch of samples. Processes, and `workers=0`, use `default_collate`: what they make
+            is copied, and finished later.
     """
     if workers and dataset.in_threads:
         return _by_threads(dataset, batches, workers, pin_memory, collate)

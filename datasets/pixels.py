@@ -25,11 +25,13 @@ def colored_and_parted(joined: np.ndarray, window_px: np.ndarray, jitter: ColorJ
     """What is left to do after the warp, in one call: data threads take turns between calls.
 
     Args:
-        joined: (S, S, 4) uint8, see `joined_channels`.
+        joined: (S, S, 4) uint8, contiguous, see `joined_channels`.
         window_px: outside of which everything is black, see `Augmentation.window_px`.
+        jitter: of the image.
 
     Returns:
-        Image (S, S, 3) after `datasets.color.jitter_color`, and mask (S/2, S/2), uint8.
+        Image (S, S, 3) after `datasets.color.jitter_color`, and mask (S/2, S/2) as of `datasets.augmented.half_size`,
+        uint8.
     """
     size = len(joined)
     image, mask = np.empty((size, size, 3), np.uint8), np.empty((size // 2, size // 2), np.uint8)
@@ -57,15 +59,13 @@ def _color_and_part(
     red, green, blue = np.empty(size, np.uint8), np.empty(size, np.uint8), np.empty(size, np.uint8)
     upper, lower = np.empty(size, np.uint8), np.empty(size, np.uint8)
     for row in range(size):
-        inside, half = joined[row].reshape(-1), upper if row % 2 == 0 else lower
+        mixed, half = joined[row].reshape(-1), upper if row % 2 == 0 else lower
+        first, end = (max(left, 0), right + 1) if top <= row <= bottom else (0, 0)
         for channel, plane in enumerate((red, green, blue, half)):
-            if top <= row <= bottom:
-                for i in range(size):
-                    plane[i] = inside[4 * i + channel]
-                plane[: max(left, 0)] = 0
-                plane[right + 1 :] = 0
-            else:
-                plane[:] = 0
+            for i in range(size):
+                plane[i] = mixed[4 * i + channel]
+            plane[:first] = 0
+            plane[end:] = 0
         _jitter(red, green, blue, brightness, before, after, saturation, hue, in_hsv)
         pixels = image[row].reshape(-1)
         for i in range(size):
@@ -74,7 +74,7 @@ def _color_and_part(
             means = mask[row // 2]
             for i in range(size // 2):
                 total = np.int32(2) + upper[2 * i] + upper[2 * i + 1] + lower[2 * i] + lower[2 * i + 1]
-                means[i] = np.uint8(total >> 2)
+                means[i] = np.uint8(total >> 2)  # rounded, the 2 being half of the divisor
 
 
 @compiled

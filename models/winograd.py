@@ -20,7 +20,8 @@ LARGE, SMALL = 4, 2  # results of a tile, a side; its inputs are 2 more
 FEWEST_TILES = 16  # large ones, of all images; fewer do not pay for reading more weights than the direct convolution
 FEW_TILES = 32  # large ones; for fewer, reading the matrices takes longer than multiplying
 MOST_TILES = 1024  # at a time: what is between the transforms is to stay in the caches
-MOST_WEIGHTS = 200_000  # in x out; those with more stand where maps have few tiles, and would fill the memory
+MOST_WEIGHTS = 200_000  # in x out; those with more stand where maps have few tiles, and would fill the memory: 61
+# numbers for each pair of channels where both kinds of tile and the direct convolution have been used
 COLUMN = {  # of a tile: from the taps of a column to its positions
     LARGE: (
         (1 / 4, 0, 0),
@@ -63,8 +64,13 @@ class WinogradConv(nn.Module):
         super().__init__()
         self.direct = PackedConv(convolution, "relu" if relu else "none")
         self.lowest = np.float32(0) if relu else np.finfo(np.float32).min
-        self.matrices: dict[int, Tensor] = {}  # of the tiles that have been used
+        # Of the tiles that have been used. No buffers: they are only ever of use to float32 on a CPU.
+        self.matrices: dict[int, Tensor] = {}
         self.register_buffer("bias", bias_or_zeros(convolution).float(), persistent=False)
+
+    def __getstate__(self) -> dict[str, object]:
+        """For copies and pickles, which make the matrices anew."""
+        return super().__getstate__() | {"matrices": {}}
 
     @torch.compiler.disable
     def forward(self, x: Tensor, added: Tensor | None = None) -> Tensor:
@@ -104,8 +110,8 @@ class WinogradConv(nn.Module):
 
 def _transformed(weight: Tensor, tile: int) -> Tensor:
     """(out, in, 3, 3) to one matrix (in, out) for each of the (tile + 2)^2 places."""
-    transform = torch.tensor(COLUMN[tile], dtype=torch.float64)
-    matrices = torch.einsum("ia,oqab,jb->ijqo", transform, weight.double(), transform)
+    transform = torch.tensor(COLUMN[tile], dtype=torch.float64, device="cpu")
+    matrices = torch.einsum("ia,oqab,jb->ijqo", transform, weight.to("cpu", torch.float64), transform)
     return matrices.flatten(0, 1).float().contiguous()
 
 

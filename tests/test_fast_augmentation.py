@@ -67,6 +67,8 @@ def test_data_threads_finish_a_batch_as_the_device_does(rendered_freihand, templ
     for name, value in expected.items():
         torch.testing.assert_close(found[name], value, atol=1e-6, rtol=0)
     assert found["image"].is_contiguous(memory_format=torch.channels_last)
+    with pytest.raises(ValueError, match="shape"):
+        finish_on_host(samples, SIZE - 2, 0.5, 0.5)
     already = [{"image": np.full((3, 2, 2), number, np.float32)} for number in range(3)]
     torch.testing.assert_close(finish_on_host(already, SIZE, 0.5, 0.5), default_collate(already))
 
