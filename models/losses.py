@@ -13,7 +13,7 @@ EDGE_WEIGHT = 1.0
 LANDMARK_UNIT_PX = 100.0  # about a hand in the images
 LANDMARK_WEIGHT, JOINT_WEIGHT = 1.0, 1.0  # of networks that also say where the landmarks are
 LARGEST_SCALE = 2.0
-POSE_WEIGHT = 4.0  # of the same networks; to keep up with four meshes, in which how the hand is turned weighs most
+POSE_WEIGHT = 8.0  # of the same networks; to keep up with four meshes, in which how the hand is turned weighs most
 
 # Output of the network -> name of its loss term.
 HEATMAP_TERMS = {"uv_pred": "uv_loss", "uv_prior": "uv_prior_loss", "uv_prior2": "uv_prior_loss2"}

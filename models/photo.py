@@ -15,7 +15,7 @@ from utils.geometry import to_network_input
 from utils.joints import hand_length
 
 MOBILE_MARGIN, PAPER_MARGIN = 1.6, 1.3  # side of the crop over the hand's box: what the networks were trained on
-UNCLEAR = 0.4  # landmarks seen less clearly than this are looked for again,
+UNCLEAR = 0.3  # landmarks seen less clearly than this are looked for again,
 FAR_MARGIN = 2.2  # in a crop this much larger than their box: the first one may have held half of the hand
 UNSURE = (0.05, 0.95)  # probability of a right hand between which the network is asked, too: where it sees more
 DETECT = ("auto", "always", "never")

@@ -3,13 +3,16 @@
 
     python scripts/ship_mobile.py out/FreiHAND/mobile/checkpoints/checkpoint_last.pt --data_dir data/Mobile
 
-Writes half-precision weights with the calibration to `weights/cmr_mobile.pt`. Half of the images calibrate, the other
-half say how good that is; both are counted in the errors, which do not depend on it.
+Of several checkpoints, one trained from the other, it takes the mean of the weights. Writes half-precision weights with
+the calibration to `weights/cmr_mobile.pt`. Half of the images calibrate, the other half say how good that is; both are
+counted in the errors, which do not depend on it.
 """
 
 import argparse
 import sys
+import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -79,15 +82,30 @@ def calibration_error(calibration: Calibration, features: np.ndarray, good: np.n
     return float(np.mean([abs(stated[group].mean() - good[group].mean()) for group in groups]))
 
 
+def mean_of(checkpoints: Sequence[Path]) -> dict:
+    """The last checkpoint's content with the mean of all weights."""
+    contents = [read_weight_file(path) for path in checkpoints]
+    weights = [content["model_state_dict"] for content in contents]
+    mean = {
+        name: torch.stack([one[name] for one in weights]).mean(dim=0) if value.is_floating_point() else value
+        for name, value in weights[-1].items()
+    }
+    return contents[-1] | {"model_state_dict": mean}
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("checkpoint", type=Path)
+    parser.add_argument("checkpoints", type=Path, nargs="+", metavar="checkpoint")
     parser.add_argument("--data_dir", type=Path, default=ROOT / "data/Mobile")
     parser.add_argument("--images", type=int, default=0, help="how many held-out images; 0: all")
     parser.add_argument("--good_mm", type=float, default=10.0)
     parser.add_argument("--out", type=Path, default=SHIPPED_WEIGHTS)
     arguments = parser.parse_args()
-    found = measure(load_pretrained(arguments.checkpoint), arguments.data_dir, arguments.images)
+    content = mean_of(arguments.checkpoints)
+    with tempfile.TemporaryDirectory() as folder:
+        torch.save(content, Path(folder) / "mean.pt")
+        predictor = load_pretrained(Path(folder) / "mean.pt")
+    found = measure(predictor, arguments.data_dir, arguments.images)
     errors, good = found["aligned_mm"], found["aligned_mm"] < arguments.good_mm
     share = len(errors) / found["images"]
     print(f"hand found in {share:.1%} of {found['images']} images, a right one in {found['right'].mean():.1%} of these")
@@ -103,7 +121,6 @@ def main() -> None:
     error = calibration_error(calibration, features[~even], good[~even])
     print(f"good (below {arguments.good_mm:g} mm): {good.mean():.1%}; confidence off by {error:.1%} on the other half")
 
-    content = read_weight_file(arguments.checkpoint)
     weights = {
         name: value.half() if value.is_floating_point() else value
         for name, value in content["model_state_dict"].items()
