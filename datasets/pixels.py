@@ -35,23 +35,13 @@ def colored_and_parted(joined: np.ndarray, window_px: np.ndarray, jitter: ColorJ
     """
     size = len(joined)
     image, mask = np.empty((size, size, 3), np.uint8), np.empty((size // 2, size // 2), np.uint8)
-    *numbers, in_hsv = jitter.numbers()
-    _color_and_part(joined, window_px, *numbers, in_hsv > 0, image, mask)
+    _color_and_part(joined, window_px, jitter.numbers(), image, mask)
     return image, mask
 
 
 @compiled
 def _color_and_part(
-    joined: np.ndarray,
-    window_px: np.ndarray,
-    brightness: np.float32,
-    before: np.float32,
-    after: np.float32,
-    saturation: np.float32,
-    hue: np.float32,
-    in_hsv: bool,
-    image: np.ndarray,
-    mask: np.ndarray,
+    joined: np.ndarray, window_px: np.ndarray, numbers: np.ndarray, image: np.ndarray, mask: np.ndarray
 ) -> None:
     """Row by row, each as planes: the loops are then vector instructions."""
     size = len(joined)
@@ -66,7 +56,7 @@ def _color_and_part(
                 plane[i] = mixed[4 * i + channel]
             plane[:first] = 0
             plane[end:] = 0
-        _jitter(red, green, blue, brightness, before, after, saturation, hue, in_hsv)
+        _jitter(red, green, blue, numbers)
         pixels = image[row].reshape(-1)
         for i in range(size):
             pixels[3 * i], pixels[3 * i + 1], pixels[3 * i + 2] = red[i], green[i], blue[i]
@@ -78,18 +68,10 @@ def _color_and_part(
 
 
 @compiled
-def _jitter(
-    red: np.ndarray,
-    green: np.ndarray,
-    blue: np.ndarray,
-    brightness: np.float32,
-    before: np.float32,
-    after: np.float32,
-    saturation: np.float32,
-    hue: np.float32,
-    in_hsv: bool,
-) -> None:
-    """Without branches on the pixels, so that it becomes vector instructions. hue: in sextants."""
+def _jitter(red: np.ndarray, green: np.ndarray, blue: np.ndarray, numbers: np.ndarray) -> None:
+    """Without branches on the pixels, so that it becomes vector instructions. numbers: see `ColorJitter.numbers`."""
+    brightness, before, after, saturation, hue, _ = numbers
+    in_hsv = numbers[5] > 0
     white, zero, half, tiny = np.float32(255), np.float32(0), np.float32(0.5), np.float32(1e-6)
     one, two, four, six = np.float32(1), np.float32(2), np.float32(4), np.float32(6)
     for i in range(len(red)):

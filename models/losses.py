@@ -44,6 +44,16 @@ def edge_length_loss(prediction: Tensor, target: Tensor, faces: Tensor) -> Tenso
     return (lengths - target_lengths).abs().mean()
 
 
+def nearest_rotation(source: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
+    """Rotations (B, 3, 3) that bring centred points (B, N, 3) nearest to others, never a mirror image, and the sum of
+    the products of the coordinates (B,) after that (Kabsch 1976, Umeyama 1991)."""
+    # What is not a number shows in the result of a loss; the decomposition would raise.
+    left, stretch, right = torch.linalg.svd(torch.nan_to_num(target.mT @ source, 0.0, 0.0, 0.0))
+    signs = torch.ones_like(stretch)
+    signs[:, 2] = torch.linalg.det(left @ right).sign()  # a left hand is not a right one
+    return (left * signs[:, None]) @ right, (stretch * signs).sum(dim=-1)
+
+
 def pose_loss(prediction: Tensor, target: Tensor) -> Tensor:
     """Mean distance of joints (B, J, 3) after the rotation, scale and shift that bring each hand nearest: PA-MPJPE.
 
@@ -53,12 +63,8 @@ def pose_loss(prediction: Tensor, target: Tensor) -> Tensor:
     prediction = prediction - prediction.mean(dim=1, keepdim=True)
     target = target - target.mean(dim=1, keepdim=True)
     source = prediction.detach()
-    # A network that has diverged shows in the result; the decomposition would raise.
-    left, stretch, right = torch.linalg.svd(torch.nan_to_num(target.mT @ source, 0.0, 0.0, 0.0))
-    signs = torch.ones_like(stretch)
-    signs[:, 2] = torch.linalg.det(left @ right).sign()  # a left hand is not a right one
-    rotation = (left * signs[:, None]) @ right
-    scale = (stretch * signs).sum(dim=-1) / source.square().sum(dim=(1, 2)).clamp(min=1e-12)
+    rotation, stretch = nearest_rotation(source, target)
+    scale = stretch / source.square().sum(dim=(1, 2)).clamp(min=1e-12)
     scale = scale.clamp(max=LARGEST_SCALE)
     aligned = scale[:, None, None] * (prediction @ rotation.mT)
     return torch.linalg.vector_norm(aligned - target, dim=-1).mean()

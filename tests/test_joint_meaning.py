@@ -4,6 +4,7 @@ import numpy as np
 import torch
 
 from models.hand import OpenHandLayer
+from models.losses import nearest_rotation
 from synthesis.hand import load_open_hand
 from synthesis.skeleton import LIMITS_DEGREES
 from tests.conftest import shared_file
@@ -16,11 +17,8 @@ ELSEWHERE = 0.85  # of the way from the wrist to the knuckles
 def laid_on(joints, target, by):
     """Joints (N, 21, 3), turned and moved so that those in `by` are nearest to the target's."""
     center, target_center = joints[:, by].mean(1, keepdim=True), target[:, by].mean(1, keepdim=True)
-    with torch.no_grad():
-        left, _, right = torch.linalg.svd((target - target_center)[:, by].mT @ (joints - center)[:, by])
-        signs = torch.ones_like(left[:, :1])
-        signs[:, 0, 2] = torch.linalg.det(left @ right)
-    return (joints - center) @ (left * signs @ right).mT + target_center
+    rotation, _ = nearest_rotation((joints - center)[:, by].detach(), (target - target_center)[:, by])
+    return (joints - center) @ rotation.mT + target_center
 
 
 def test_posed_within_its_limits_it_fits_predicted_hands(template):

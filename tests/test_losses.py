@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from models.losses import POSE_WEIGHT, cmr_loss, edge_length_loss, normal_loss, pose_loss
+from models.losses import cmr_loss, edge_length_loss, normal_loss, pose_loss
 from utils.metrics import fit_similarity, point_errors
 
 FACES = torch.tensor([[0, 1, 2], [0, 2, 3]])
@@ -124,7 +124,7 @@ def test_a_network_that_says_where_landmarks_are_has_more_to_learn():
     output["landmarks"] = landmarks + 50
     terms = cmr_loss(output, meshes, heatmaps, silhouette, FACES, landmarks, regressor)
     joints, target = regressor @ output["mesh_pred"][0], regressor @ meshes[0]
-    expected = 50 / 100 + (joints - target).abs().mean() + POSE_WEIGHT * pose_loss(joints, target)
+    expected = 50 / 100 + (joints - target).abs().mean() + 8 * pose_loss(joints, target)
     torch.testing.assert_close(terms["loss"] - without, expected)
 
 
