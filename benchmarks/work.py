@@ -60,9 +60,17 @@ def _convolution_flops(
     return 2 * math.prod(out_shape) * math.prod(weight[1:])
 
 
+def _linear_flops(x: Sequence[int], *_: object, out_shape: Sequence[int], **_others: object) -> int:
+    """Of oneDNN's product."""
+    return 2 * math.prod(out_shape) * x[-1]
+
+
 def count_work(function: Callable[[], object]) -> Work:
     """Count what a function does once."""
-    known = {torch.ops.mkldnn._convolution_pointwise: _convolution_flops} if WITH_ONEDNN else {}
+    known = {}
+    if WITH_ONEDNN:
+        known[torch.ops.mkldnn._convolution_pointwise] = _convolution_flops
+        known[torch.ops.mkldnn._linear_pointwise] = _linear_flops
     with FlopCounterMode(display=False, custom_mapping=known) as flops, _Traffic() as traffic:
         function()
     return Work(flops.get_total_flops(), traffic.bytes)

@@ -8,9 +8,11 @@ from torch import Tensor
 from models import packed, residual, winograd
 from models.cmr import CMR, Output
 from models.folding import composed, fold_batch_norm
+from models.fused_spiral import FusedSpirals
 from models.hand_trunk import SameConv
 from models.layers import ConvBlock
 from models.mobile import MobileCMR
+from models.spiral import SpiralBlock, SpiralConv
 
 COMPILERS = ("none", "default", "cudagraphs")
 PRECISIONS = {"float32": torch.float32, "bf16": torch.bfloat16}
@@ -98,6 +100,9 @@ def exchange_convolutions(module: torch.nn.Module) -> None:
         if residual.suits(child):
             child = residual.FusedBlock(child, lambda convolution: _exchanged(convolution, relu=True))
             setattr(module, name, child)
+        if isinstance(child, SpiralBlock | SpiralConv):
+            setattr(module, name, FusedSpirals(child))
+            continue
         if not isinstance(child, torch.nn.Conv2d):
             exchange_convolutions(child)
             continue

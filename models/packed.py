@@ -80,6 +80,38 @@ class PackedConv(nn.Module):
         return F.relu(found) if self.activation == "relu" else F.hardtanh(found, *ACTIVATIONS[self.activation])
 
 
+class PackedLinear(nn.Module):
+    """Rows times a matrix. Whatever is not float32 inference on a CPU is left to PyTorch.
+
+    Args:
+        weight: (out, in).
+    """
+
+    def __init__(self, weight: Tensor) -> None:
+        super().__init__()
+        self.register_buffer("anchor", weight.new_empty(0), persistent=False)  # tells where the module has been moved
+        self.packed: tuple[int, Tensor] = (0, weight)  # the order suits a number of rows, see `PackedConv`
+
+    @property
+    def weight(self) -> Tensor:
+        """(out, in), in PyTorch's order."""
+        weight = self.packed[1]
+        return weight.to_dense() if weight.is_mkldnn else weight
+
+    def __getstate__(self) -> dict[str, object]:
+        """For copies and pickles, which oneDNN's order has no storage for."""
+        return super().__getstate__() | {"packed": (0, self.weight)}
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(R, in) -> (R, out)."""
+        if not (WITH_ONEDNN and is_float32_inference(self.anchor, x)):
+            return F.linear(x, self.weight.to(x))
+        rows, weight = self.packed
+        if rows != len(x):
+            _, weight = self.packed = (len(x), torch.ops.mkldnn._reorder_linear_weight(self.weight, len(x)))
+        return torch.ops.mkldnn._linear_pointwise(x, weight, None, "none", [], "")
+
+
 def suits(module: nn.Module) -> bool:
     """Whether a module is a convolution that `PackedConv` does as well. False where PyTorch came without oneDNN."""
     usual = type(module) is nn.Conv2d and module.padding_mode == "zeros" and not isinstance(module.padding, str)

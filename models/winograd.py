@@ -8,13 +8,14 @@ numba; the products are a library's. Equal to the direct convolution up to round
 
 import threading
 
+import numba
 import numpy as np
 import torch
 from torch import Tensor, nn
 
 from models.layers import bias_or_zeros, is_float32_inference
 from models.packed import PackedConv
-from utils.compiled import compiled, in_shares
+from utils.compiled import compiled, compiled_in_parallel, share_out
 
 LARGE, SMALL = 4, 2  # results of a tile, a side; its inputs are 2 more
 FEWEST_TILES = 16  # large ones, of all images; fewer do not pay for reading more weights than the direct convolution
@@ -103,9 +104,9 @@ class WinogradConv(nn.Module):
         matrices = self.matrices[tile]
         patches = _SCRATCH.array("patches", (len(matrices), tiles, pixels.shape[-1]))
         products = _SCRATCH.array("products", (len(matrices), tiles, len(bias)))
-        in_shares(lambda start, end: _spread(pixels, tile, patches, first, start, end), rows)
+        share_out(_spread, _spread_all, rows, pixels, tile, patches, first)
         torch.bmm(torch.from_numpy(patches), matrices, out=torch.from_numpy(products))
-        in_shares(lambda start, end: _gather(products, tile, bias, extra, self.lowest, found, first, start, end), rows)
+        share_out(_gather, _gather_all, rows, products, tile, bias, extra, self.lowest, found, first)
 
 
 def _transformed(weight: Tensor, tile: int) -> Tensor:
@@ -126,6 +127,13 @@ def suits(module: nn.Module) -> bool:
 def _pixels(x: Tensor) -> Tensor:
     """(B, C, H, W) -> (B, H, W, C)."""
     return x.detach().permute(0, 2, 3, 1).contiguous()
+
+
+@compiled_in_parallel
+def _spread_all(image: np.ndarray, tile: int, spread: np.ndarray, first: int, rows: int, shares: int) -> None:
+    """`_spread` of all rows of tiles."""
+    for share in numba.prange(shares):
+        _spread(image, tile, spread, first, rows * share // shares, rows * (share + 1) // shares)
 
 
 @compiled
@@ -229,6 +237,24 @@ def _transform_large(
     out = target[to + 5 * stride : to + 5 * stride + count]
     for i in range(count):
         out[i] = FOUR * d1[i] - FIVE * d3[i] + d5[i]
+
+
+@compiled_in_parallel
+def _gather_all(
+    products: np.ndarray,
+    tile: int,
+    bias: np.ndarray,
+    added: np.ndarray,
+    lowest: float,
+    result: np.ndarray,
+    first: int,
+    rows: int,
+    shares: int,
+) -> None:
+    """`_gather` of all rows of tiles."""
+    for share in numba.prange(shares):
+        start, end = rows * share // shares, rows * (share + 1) // shares
+        _gather(products, tile, bias, added, lowest, result, first, start, end)
 
 
 @compiled

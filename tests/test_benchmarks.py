@@ -9,7 +9,7 @@ from torch import nn
 from benchmarks.cases import BASELINE, Bench, registration
 from benchmarks.timing import compare, linear_fit
 from benchmarks.work import Machine, Work, count_work
-from models.packed import WITH_ONEDNN, PackedConv
+from models.packed import WITH_ONEDNN, PackedConv, PackedLinear
 
 
 def test_work_of_a_product():
@@ -29,6 +29,15 @@ def test_work_of_a_convolution_with_weights_in_onednns_order():
         assert count_work(lambda: packed(x)).flops == 2 * (16 * 10 * 10) * (8 * 3 * 3)
         added = torch.randn(1, 16, 10, 10)
         assert count_work(lambda: packed(x, added)).flops == 2 * (16 * 10 * 10) * (8 * 3 * 3)
+
+
+@pytest.mark.skipif(not WITH_ONEDNN, reason="PyTorch came without oneDNN")
+def test_work_of_a_product_with_weights_in_onednns_order():
+    packed, x = PackedLinear(torch.randn(7, 5)), torch.randn(3, 5)
+    with torch.inference_mode():
+        packed(x)
+        assert count_work(lambda: packed(x)).flops == 2 * 3 * 5 * 7
+        assert count_work(lambda: packed(x)).bytes == 4 * (3 * 5 + 5 * 7 + 3 * 7)
 
 
 def test_the_floor_is_the_slower_of_arithmetic_and_memory():
