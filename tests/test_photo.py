@@ -66,6 +66,18 @@ def test_a_mirrored_photo_shows_the_mirrored_left_hand(find_hands, palm):
     assert aligned_mm(right.joints_m, left.joints_m * [-1, 1, 1]) < 5
 
 
+@pytest.mark.parametrize(("told", "side"), [(0.9, "right"), (0.2, "right"), (0.1, "right"), (0.001, "left")])
+def test_the_network_is_asked_where_the_detector_is_not_sure_of_the_side(find_hands, palm, monkeypatch, told, side):
+    image, K = palm
+    (found,) = find_hands.finder(image)
+    monkeypatch.setattr(find_hands, "_finder", lambda _image, _detect: [replace(found, right=told)])
+    assert only(find_hands(image, K)).side == side
+    assert only(find_hands(image, K, hand="left")).side == "left"
+    mirrored = replace(found, landmarks_px=[image.shape[1] - 1, 0] + found.landmarks_px * [-1, 1], right=1 - told)
+    monkeypatch.setattr(find_hands, "_finder", lambda _image, _detect: [mirrored])
+    assert only(find_hands(np.ascontiguousarray(image[:, ::-1]), K)).side == {"right": "left", "left": "right"}[side]
+
+
 def test_a_hand_half_outside_of_its_crop_is_looked_at_again(find_hands, palm, monkeypatch):
     image, K = palm
     whole = only(find_hands(image, K))
