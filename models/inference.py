@@ -1,6 +1,7 @@
 """The same network, rearranged for inference: fewer operations, equal outputs up to rounding."""
 
 import copy
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
@@ -16,6 +17,7 @@ from models.spiral import SpiralBlock, SpiralConv
 
 COMPILERS = ("none", "default", "cudagraphs")
 PRECISIONS = {"float32": torch.float32, "bf16": torch.bfloat16}
+AT_ONCE = 8  # images on a CPU: no slower than more, and what they become takes less memory
 
 
 class _Rearranged:
@@ -35,6 +37,7 @@ class _Rearranged:
         fold_batch_norm(self)
         self._fold()
         self.dtype = PRECISIONS[precision]
+        self.at_once: int | None = None  # more images are done one part after the other
         self.to(memory_format=torch.channels_last)
         for parameter in self.parameters():  # not the buffers: the mesh's constants stay exact
             parameter.data = parameter.data.to(self.dtype)
@@ -44,12 +47,24 @@ class _Rearranged:
 
     def forward(self, images: Tensor, as_logits: bool = False) -> Output:
         """As the network's; images may have any floating type and memory format."""
-        images = images.to(self.dtype, memory_format=torch.channels_last)
-        output = super().forward(images, as_logits)
+        if self.at_once is None or len(images) <= self.at_once:
+            return self._some(images, as_logits)
+        parts = [self._some(part, as_logits) for part in images.tensor_split(-(-len(images) // self.at_once))]
+        return {name: _joined([part[name] for part in parts]) for name in parts[0]}
+
+    def _some(self, images: Tensor, as_logits: bool) -> Output:
+        output = super().forward(images.to(self.dtype, memory_format=torch.channels_last), as_logits)
         return {
             name: [level.float() for level in value] if isinstance(value, list) else value.float()
             for name, value in output.items()
         }
+
+
+def _joined(parts: Sequence[Tensor] | Sequence[list[Tensor]]) -> Tensor | list[Tensor]:
+    """Outputs of several batches as of one."""
+    if isinstance(parts[0], Tensor):
+        return torch.cat(parts)
+    return [torch.cat(levels) for levels in zip(*parts, strict=True)]
 
 
 class InferenceCMR(_Rearranged, CMR):
@@ -79,8 +94,8 @@ class InferenceMobileCMR(_Rearranged, MobileCMR):
 
 
 def for_inference(model: CMR | MobileCMR, precision: str = "float32", compiled: str = "none") -> torch.nn.Module:
-    """The same network, rearranged. On a CPU, in float32 and not compiled, also its convolutions: a compiler
-    has its own ways.
+    """The same network, rearranged. On a CPU, in float32 and not compiled, also its convolutions, and large batches in
+    parts: a compiler has its own ways.
 
     Args:
         precision: a key of `PRECISIONS`.
@@ -90,6 +105,7 @@ def for_inference(model: CMR | MobileCMR, precision: str = "float32", compiled: 
     on_cpu = next(network.parameters()).device.type == "cpu"
     if on_cpu and network.dtype == torch.float32 and compiled == "none":
         exchange_convolutions(network)
+        network.at_once = AT_ONCE
     return compile_network(network, compiled)
 
 

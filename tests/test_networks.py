@@ -11,7 +11,7 @@ from models.attention import FeatureAttention
 from models.checkpoint import model_from_checkpoint, read_checkpoint
 from models.cmr import VARIANTS
 from models.heatmap_decoder import HeatmapDecoder
-from models.inference import InferenceCMR
+from models.inference import AT_ONCE, InferenceCMR, for_inference
 from models.spiral import SparseSum, SpiralBlock, SpiralConv
 from models.subpose import TIP_PAIRS, WHOLE_FINGERS, SubPoseAggregation
 from runner import load_predictor
@@ -97,6 +97,19 @@ def test_inference_network_equals_the_trained_one(name, template):
         torch.testing.assert_close(rough[key], value, atol=0.05, rtol=0.05)
     composed = rearranged.de_layers[0].in_features < model.de_layers[0].in_features  # `fc` has gone into it
     assert composed == isinstance(model.attention, torch.nn.Identity)
+
+
+@pytest.mark.parametrize(("name", "backbone"), [("cmr_g", "ResNet18"), ("cmr_mobile", "HandTrunk")])
+def test_a_large_batch_is_as_its_images_by_themselves(name, backbone, template):
+    torch.manual_seed(3)
+    network = for_inference(build_model(name, backbone, template, out_channels=SMALL_WIDTHS).eval())
+    images = torch.rand(2 * AT_ONCE + 1, 3, 64, 64)
+    with torch.inference_mode():
+        together, alone = network(images), [network(image[None]) for image in images]
+    for key, value in together.items():
+        for level, expected in enumerate(value if isinstance(value, list) else [value]):
+            found = [one[key][level] if isinstance(value, list) else one[key] for one in alone]
+            torch.testing.assert_close(torch.cat(found), expected, atol=1e-5, rtol=1e-4)
 
 
 def test_sub_poses_are_sums_of_groups():
