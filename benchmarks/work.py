@@ -23,7 +23,7 @@ class Machine:
 
 @dataclass(frozen=True)
 class Work:
-    """Floating-point operations of products and convolutions, and bytes that all operations read and write."""
+    """Floating-point operations of products and convolutions, and bytes that PyTorch's operations read and write."""
 
     flops: int
     bytes: int

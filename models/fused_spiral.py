@@ -6,10 +6,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from models.layers import is_float32_inference
+from models.layers import is_float32_inference, lowest_after
 from models.packed import PackedLinear
 from models.spiral import SpiralBlock, SpiralConv
-from utils.compiled import compiled, compiled_in_parallel, share_out
+from utils.compiled import compiled, compiled_in_parallel, share_bounds, share_out
 
 
 class FusedSpirals(nn.Module):
@@ -34,14 +34,18 @@ class FusedSpirals(nn.Module):
             bias = bias + layer.conv1.layer.bias.detach()
         self.widths = [len(step) for step in steps]
         self.columns = np.cumsum([0, *self.widths])
-        self.lowest = np.float32(0) if is_block else np.finfo(np.float32).min
+        self.lowest = lowest_after(is_block)
         self.gather = reach[0].gather
+        self.vertices = len(self.gather.transposed_start) // len(self.widths)  # of the coarser level
         self.product = PackedLinear(torch.cat(steps))
         self.register_buffer("bias", bias, persistent=False)
 
     @torch.compiler.disable
     def forward(self, x: Tensor) -> Tensor:
-        """x: (V_coarse, B, in_channels) -> (V, B, out_channels) float32."""
+        """x: (V_coarse, B, in_channels) -> (V, B, out_channels), float32 or better. Raises ValueError for another
+        number of vertices."""
+        if len(x) != self.vertices:  # compiled code would not notice
+            raise ValueError(f"{len(x)} vertices where the spirals are of {self.vertices}")
         products = self.product(x.flatten(0, 1)).unflatten(0, x.shape[:2])  # (V_coarse, B, channels of all steps)
         if not is_float32_inference(self.bias, products):
             return self._summed(products)
@@ -66,7 +70,7 @@ class FusedSpirals(nn.Module):
         widest = self.widths[0]
         parts = zip(products.split(self.widths, dim=-1), self.widths, strict=True)
         found = self.gather(torch.cat([F.pad(part, (0, widest - width)) for part, width in parts])) + self.bias
-        return found.clamp(min=float(self.lowest))
+        return found.clamp(min=float(self.lowest))  # as a ReLU, or as it is
 
 
 @compiled_in_parallel
@@ -84,7 +88,7 @@ def _sum_all(
 ) -> None:
     """`_sum` of all vertices, `count` of them."""
     for share in numba.prange(shares):
-        start, end = count * share // shares, count * (share + 1) // shares
+        start, end = share_bounds(count, share, shares)
         _sum(products, columns, index, begins, weight, bias, lowest, result, start, end)
 
 
@@ -116,10 +120,10 @@ def _sum(
             out = result[vertex, sample]
             out[:] = bias
             for k in range(begins[vertex], stop):
-                step, row, share = index[k] // coarse, index[k] % coarse, weight[k]
+                step, row, factor = index[k] // coarse, index[k] % coarse, weight[k]
                 first = (row * samples + sample) * wide
                 run = source[first + columns[step] : first + columns[step + 1]]
                 for i in range(len(run)):
-                    out[i] += share * run[i]
+                    out[i] += factor * run[i]
             for i in range(len(out)):
                 out[i] = max(out[i], lowest)

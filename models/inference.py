@@ -17,7 +17,7 @@ from models.spiral import SpiralBlock, SpiralConv
 
 COMPILERS = ("none", "default", "cudagraphs")
 PRECISIONS = {"float32": torch.float32, "bf16": torch.bfloat16}
-AT_ONCE = 8  # images on a CPU: no slower than more, and what they become takes less memory
+AT_ONCE = 8  # images on a CPU: on two cores as fast as more, and what they become takes less memory
 
 
 class _Rearranged:
@@ -47,7 +47,7 @@ class _Rearranged:
 
     def forward(self, images: Tensor, as_logits: bool = False) -> Output:
         """As the network's; images may have any floating type and memory format."""
-        if self.at_once is None or len(images) <= self.at_once:
+        if self.at_once is None or len(images) <= self.at_once or images.device.type != "cpu":
             return self._some(images, as_logits)
         parts = [self._some(part, as_logits) for part in images.tensor_split(-(-len(images) // self.at_once))]
         return {name: _joined([part[name] for part in parts]) for name in parts[0]}
@@ -110,8 +110,8 @@ def for_inference(model: CMR | MobileCMR, precision: str = "float32", compiled: 
 
 
 def exchange_convolutions(module: torch.nn.Module) -> None:
-    """Exchange the convolutions inside a module for equal ones that are faster on a CPU, where there are, and let them
-    do the ReLU and the sum of their block."""
+    """Exchange the convolutions inside a module, those of spirals too, for equal ones that are faster on a CPU, where
+    there are, and let them do the ReLU and the sum of their block."""
     for name, child in module.named_children():
         if residual.suits(child):
             child = residual.FusedBlock(child, lambda convolution: _exchanged(convolution, relu=True))

@@ -1,5 +1,6 @@
 """Convolutions: the block shared by the encoders and the 2D decoders, and what rearranged ones have in common."""
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -24,6 +25,11 @@ def bias_or_zeros(convolution: nn.Conv2d) -> Tensor:
     if convolution.bias is None:
         return convolution.weight.new_zeros(convolution.out_channels)
     return convolution.bias.detach().clone()
+
+
+def lowest_after(relu: bool) -> np.float32:
+    """What no result is below."""
+    return np.float32(0) if relu else np.finfo(np.float32).min
 
 
 def is_float32_inference(own: Tensor, *inputs: Tensor | None) -> bool:

@@ -17,7 +17,30 @@ ACTIVATIONS = {"none": [], "relu": [], "hardtanh": [0.0, 6.0]}  # oneDNN's names
 WITH_ONEDNN = torch.backends.mkldnn.is_available()
 
 
-class PackedConv(nn.Module):
+class _PackedWeight(nn.Module):
+    """A layer with weights in an order that suits inputs of one kind. It is changed with the kind, so that there is one
+    copy of them.
+
+    Args:
+        weight: in PyTorch's order.
+    """
+
+    def __init__(self, weight: Tensor) -> None:
+        super().__init__()
+        self.packed: tuple[object, Tensor] = (None, weight)  # the kind of input, and the weights
+
+    @property
+    def weight(self) -> Tensor:
+        """In PyTorch's order."""
+        weight = self.packed[1]
+        return weight.to_dense() if weight.is_mkldnn else weight
+
+    def __getstate__(self) -> dict[str, object]:
+        """For copies and pickles, which oneDNN's order has no storage for."""
+        return super().__getstate__() | {"packed": (None, self.weight)}
+
+
+class PackedConv(_PackedWeight):
     """A convolution and what follows it. Whatever is not float32 inference on a CPU is left to PyTorch.
 
     What is not a number becomes zero in a ReLU of oneDNN.
@@ -29,22 +52,10 @@ class PackedConv(nn.Module):
     """
 
     def __init__(self, convolution: nn.Conv2d, activation: str = "none", padding: Sequence[int] | None = None) -> None:
-        super().__init__()
+        super().__init__(convolution.weight.detach())
         self.settings = (convolution.padding, convolution.stride, convolution.dilation, convolution.groups)
         self.activation, self.padding = activation, padding
         self.register_buffer("bias", bias_or_zeros(convolution), persistent=False)
-        # The order suits maps of one size. It is changed with the size, so that there is one copy of the weights.
-        self.packed: tuple[torch.Size | None, Tensor] = (None, convolution.weight.detach())
-
-    @property
-    def weight(self) -> Tensor:
-        """(out, in / groups, H, W), in PyTorch's order."""
-        weight = self.packed[1]
-        return weight.to_dense() if weight.is_mkldnn else weight
-
-    def __getstate__(self) -> dict[str, object]:
-        """For copies and pickles, which oneDNN's order has no storage for."""
-        return super().__getstate__() | {"packed": (None, self.weight)}
 
     @torch.compiler.disable
     def forward(self, x: Tensor, added: Tensor | None = None) -> Tensor:
@@ -80,7 +91,7 @@ class PackedConv(nn.Module):
         return F.relu(found) if self.activation == "relu" else F.hardtanh(found, *ACTIVATIONS[self.activation])
 
 
-class PackedLinear(nn.Module):
+class PackedLinear(_PackedWeight):
     """Rows times a matrix. Whatever is not float32 inference on a CPU is left to PyTorch.
 
     Args:
@@ -88,27 +99,16 @@ class PackedLinear(nn.Module):
     """
 
     def __init__(self, weight: Tensor) -> None:
-        super().__init__()
+        super().__init__(weight)
         self.register_buffer("anchor", weight.new_empty(0), persistent=False)  # tells where the module has been moved
-        self.packed: tuple[int, Tensor] = (0, weight)  # the order suits a number of rows, see `PackedConv`
-
-    @property
-    def weight(self) -> Tensor:
-        """(out, in), in PyTorch's order."""
-        weight = self.packed[1]
-        return weight.to_dense() if weight.is_mkldnn else weight
-
-    def __getstate__(self) -> dict[str, object]:
-        """For copies and pickles, which oneDNN's order has no storage for."""
-        return super().__getstate__() | {"packed": (0, self.weight)}
 
     def forward(self, x: Tensor) -> Tensor:
         """(R, in) -> (R, out)."""
         if not (WITH_ONEDNN and is_float32_inference(self.anchor, x)):
             return F.linear(x, self.weight.to(x))
         rows, weight = self.packed
-        if rows != len(x):
-            _, weight = self.packed = (len(x), torch.ops.mkldnn._reorder_linear_weight(self.weight, len(x)))
+        if rows is None or not rows / 2 < len(x) < 2 * rows:  # numbers near to each other have the same order
+            rows, weight = self.packed = (len(x), torch.ops.mkldnn._reorder_linear_weight(self.weight, len(x)))
         return torch.ops.mkldnn._linear_pointwise(x, weight, None, "none", [], "")
 
 

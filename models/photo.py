@@ -17,9 +17,10 @@ from utils.joints import hand_length
 MOBILE_MARGIN, PAPER_MARGIN = 1.6, 1.3  # side of the crop over the hand's box: what the networks were trained on
 UNCLEAR = 0.3  # landmarks seen less clearly than this are looked for again,
 FAR_MARGIN = 2.2  # in a crop this much larger than their box: the first one may have held half of the hand
-UNSURE = (0.02, 0.98)  # probability of a right hand between which the network is asked, too: as which it sees it better
-# Of the detector's log probability, the mean confidence of the landmarks and the log residual in pixels, for that:
-SIDE_WEIGHTS = (0.55, 11.0, -3.5)  # logistic regression on 2,000 generated images
+UNSURE = (0.02, 0.98)  # probabilities of a right hand between which both sides are looked at
+# Log odds of a side: weights of the log of the detector's probability, the mean confidence of the landmarks and the log
+# of the residual in pixels. Logistic regression on 2,000 generated images, of the mobile network.
+SIDE_WEIGHTS = (0.55, 11.0, -3.5)
 DETECT = ("auto", "always", "never")
 LEFT, RIGHT = "left", "right"
 
@@ -110,8 +111,8 @@ def _clearness(hand: PhotoHand) -> float:
     return float(hand.landmark_confidence.mean())
 
 
-def _likeliness(hand: PhotoHand) -> float:
-    """How likely its side is, to compare with the other: a hand that is taken for one of the other side looks blurred,
+def _side_score(hand: PhotoHand) -> float:
+    """Log odds of its side, to compare with the other's: a hand that is taken for one of the other side looks blurred,
     and its mesh fits the landmarks less."""
     probability = hand.found.right if hand.side == RIGHT else 1 - hand.found.right
     seen = (np.log(max(probability, 1e-6)), _clearness(hand), _log_residual(hand.residual_px))
@@ -191,7 +192,8 @@ class PhotoPredictor:
         picture = (image, camera, hand_length_m)
         looks = [(one, one.landmarks_px, left) for one in found for left in _sides(one, hand)]
         seen = self._look(*picture, looks, self.margin)
-        hands = [max((hand for hand in seen if hand.found is one), key=_likeliness) for one in found]
+        better = _side_score if self.mobile else _clearness
+        hands = [max((hand for hand in seen if hand.found is one), key=better) for one in found]
         unclear = [hand for hand in hands if _clearness(hand) < UNCLEAR]
         if not self.mobile or not unclear:  # the networks of the paper have not seen hands from so far
             return hands

@@ -13,9 +13,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from models.layers import bias_or_zeros, is_float32_inference
+from models.layers import bias_or_zeros, is_float32_inference, lowest_after
 from models.packed import PackedConv
-from utils.compiled import compiled, compiled_in_parallel, share_out
+from utils.compiled import compiled, compiled_in_parallel, share_bounds, share_out
 
 LARGE, SMALL = 4, 2  # results of a tile, a side; its inputs are 2 more
 FEWEST_TILES = 16  # large ones, of all images; fewer do not pay for reading more weights than the direct convolution
@@ -64,7 +64,7 @@ class WinogradConv(nn.Module):
     def __init__(self, convolution: nn.Conv2d, relu: bool = False) -> None:
         super().__init__()
         self.direct = PackedConv(convolution, "relu" if relu else "none")
-        self.lowest = np.float32(0) if relu else np.finfo(np.float32).min
+        self.lowest = lowest_after(relu)
         # Of the tiles that have been used. No buffers: they are only ever of use to float32 on a CPU.
         self.matrices: dict[int, Tensor] = {}
         self.register_buffer("bias", bias_or_zeros(convolution).float(), persistent=False)
@@ -133,7 +133,8 @@ def _pixels(x: Tensor) -> Tensor:
 def _spread_all(image: np.ndarray, tile: int, spread: np.ndarray, first: int, rows: int, shares: int) -> None:
     """`_spread` of all rows of tiles."""
     for share in numba.prange(shares):
-        _spread(image, tile, spread, first, rows * share // shares, rows * (share + 1) // shares)
+        start, end = share_bounds(rows, share, shares)
+        _spread(image, tile, spread, first, start, end)
 
 
 @compiled
@@ -253,7 +254,7 @@ def _gather_all(
 ) -> None:
     """`_gather` of all rows of tiles."""
     for share in numba.prange(shares):
-        start, end = rows * share // shares, rows * (share + 1) // shares
+        start, end = share_bounds(rows, share, shares)
         _gather(products, tile, bias, added, lowest, result, first, start, end)
 
 

@@ -5,13 +5,14 @@
 #   SAMPLES          images to generate                                         60000
 #   TRUNK_SAMPLES    augmented samples to keep, 84 kB each                      60000
 #   STEPS            optimiser steps of 32 samples                              4000
+#   DATA_SEED        of the images                                              11
 #   DATA, RUN        where the data goes, name of the run                       data/Mobile, mobile
 # Arguments pass through to the training:
 #   HDRI=data/hdri ./scripts/train_mobile.sh --device cuda
 source "$(dirname "${BASH_SOURCE[0]}")/python_env.sh"
 DATA="${DATA:-$ROOT/data/Mobile}" RUN="${RUN:-mobile}"
 
-"$PYTHON" "$ROOT/run.py" --phase synth --data_dir "$DATA" --seed 11 --hand_px 84 168 \
+"$PYTHON" "$ROOT/run.py" --phase synth --data_dir "$DATA" --seed "${DATA_SEED:-11}" --hand_px 84 168 \
     --skins "${SKINS:-procedural}" --hdri "${HDRI:-procedural}" --train_samples "${SAMPLES:-60000}" --eval_samples 2000
 
 RESUME=()

@@ -55,6 +55,14 @@ def test_what_is_not_float32_inference_is_left_to_pytorch(rng, kind):
     torch.testing.assert_close(gradient, wanted, atol=1e-5, rtol=1e-5)
 
 
+@pytest.mark.parametrize("kind", ["layer", "block"])
+@pytest.mark.parametrize("vertices", [5, 6, 8])
+def test_another_number_of_vertices_is_refused(rng, kind, vertices):
+    fused = FusedSpirals(layers(rng)[kind])
+    with torch.inference_mode(), pytest.raises(ValueError, match="vertices"):
+        fused(torch.randn(vertices, 2, 5))
+
+
 @pytest.mark.parametrize("again", [copy.deepcopy, lambda module: pickle.loads(pickle.dumps(module))])
 def test_copies_of_what_has_run(rng, again):
     fused = FusedSpirals(layers(rng)["block"])
@@ -88,7 +96,7 @@ def test_a_forked_process_with_one_thread_has_the_same_answer(rng):
         expected = fused(x)  # with all threads
     context = multiprocessing.get_context("fork")
     results = context.SimpleQueue()
-    process = context.Process(target=_in_a_process, args=(fused, x, results))
+    process = context.Process(target=_in_a_process, args=(fused, x, results), daemon=True)
     process.start()
     process.join(60)
     assert process.exitcode == 0

@@ -12,6 +12,7 @@ from models.checkpoint import model_from_checkpoint, read_checkpoint
 from models.cmr import VARIANTS
 from models.heatmap_decoder import HeatmapDecoder
 from models.inference import AT_ONCE, InferenceCMR, for_inference
+from models.packed import PackedConv
 from models.spiral import SparseSum, SpiralBlock, SpiralConv
 from models.subpose import TIP_PAIRS, WHOLE_FINGERS, SubPoseAggregation
 from runner import load_predictor
@@ -104,12 +105,25 @@ def test_a_large_batch_is_as_its_images_by_themselves(name, backbone, template):
     torch.manual_seed(3)
     network = for_inference(build_model(name, backbone, template, out_channels=SMALL_WIDTHS).eval())
     images = torch.rand(2 * AT_ONCE + 1, 3, 64, 64)
+    first = next(module for module in network.modules() if isinstance(module, PackedConv))
+    sizes: list[int] = []
+    hook = first.register_forward_pre_hook(lambda _module, inputs: sizes.append(len(inputs[0])))
     with torch.inference_mode():
+        network(images)
+        hook.remove()
+        assert sum(sizes) == len(images)
+        assert max(sizes) <= AT_ONCE
         together, alone = network(images), [network(image[None]) for image in images]
     for key, value in together.items():
         for level, expected in enumerate(value if isinstance(value, list) else [value]):
             found = [one[key][level] if isinstance(value, list) else one[key] for one in alone]
             torch.testing.assert_close(torch.cat(found), expected, atol=1e-5, rtol=1e-4)
+
+
+def test_what_a_compiler_or_bf16_takes_is_not_parted(template):
+    model = build_model("cmr_g", "ResNet18", template, out_channels=SMALL_WIDTHS).eval()
+    assert for_inference(model).at_once == AT_ONCE
+    assert for_inference(model, "bf16").at_once is None
 
 
 def test_sub_poses_are_sums_of_groups():

@@ -78,6 +78,26 @@ def test_the_network_is_asked_where_the_detector_is_not_sure_of_the_side(find_ha
     assert only(find_hands(np.ascontiguousarray(image[:, ::-1]), K)).side == {"right": "left", "left": "right"}[side]
 
 
+def test_detector_clearness_and_fit_all_speak_for_a_side(find_hands, palm):
+    hand = only(find_hands(*palm))
+    right, left = (replace(hand, side=side, found=replace(hand.found, right=0.5)) for side in ("right", "left"))
+    assert photo._side_score(right) == photo._side_score(left)
+    told = replace(hand.found, right=0.7)
+    assert photo._side_score(replace(right, found=told)) > photo._side_score(replace(left, found=told))
+    blurred = replace(right, landmark_confidence=0.9 * right.landmark_confidence)
+    assert photo._side_score(blurred) < photo._side_score(left)
+    assert photo._side_score(replace(right, residual_px=1.1 * right.residual_px)) < photo._side_score(left)
+    sure = replace(hand.found, right=1.0)
+    assert np.isfinite(photo._side_score(replace(left, found=sure)))
+
+
+def test_both_sides_are_looked_at_between_the_probabilities(find_hands, palm):
+    hand = only(find_hands(*palm))
+    sides = {told: photo._sides(replace(hand.found, right=told), "auto") for told in (0.01, 0.03, 0.97, 0.99)}
+    assert sides == {0.01: (True,), 0.03: (True, False), 0.97: (False, True), 0.99: (False,)}
+    assert photo._sides(replace(hand.found, right=0.5), "left") == (True,)
+
+
 def test_a_hand_half_outside_of_its_crop_is_looked_at_again(find_hands, palm, monkeypatch):
     image, K = palm
     whole = only(find_hands(image, K))

@@ -4,38 +4,57 @@ import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
-from importlib.util import find_spec
 
-import torch  # before numba, whose OpenMP is then PyTorch's: one set of threads for both
+import numba
+import torch
 
-import numba  # isort: skip
+_SETTINGS = {"cache": True, "nogil": True, "fastmath": True, "error_model": "numpy"}
 
-# Of numba's kinds of threads the one that several of Python's threads may ask at a time.
-OPENMP = find_spec("numba.np.ufunc.omppool") is not None
-SETTINGS = {"cache": True, "nogil": True, "fastmath": True, "error_model": "numpy"}
-
-compiled = numba.njit(**SETTINGS)
-compiled_in_parallel = numba.njit(**SETTINGS, parallel=OPENMP)
+compiled = numba.njit(**_SETTINGS)
+compiled_in_parallel = numba.njit(**_SETTINGS, parallel=True)
 
 
-def share_out(
-    alone: Callable[..., None], together: Callable[..., None], count: int, *arguments: object, at_least: int = 1
-) -> None:
-    """Do compiled work on `count` things with PyTorch's number of threads.
+@compiled
+def share_bounds(count: int, share: int, shares: int) -> tuple[int, int]:
+    """First and last, exclusive, of `count` things that belong to one of several equal shares."""
+    return count * share // shares, count * (share + 1) // shares
 
-    Its threads start at a fraction of what those of `in_shares` take.
+
+def share_out(alone: Callable[..., None], together: Callable[..., None], count: int, *arguments: object) -> None:
+    """Do compiled work on `count` things with PyTorch's number of threads, which are PyTorch's own.
+
+    They start in a fraction of the time that those of `in_shares` take. Not for forked processes, unless PyTorch is
+    set to one thread there (as data workers do): nor are PyTorch's own operators.
 
     Args:
         alone: takes the arguments and the bounds of what to do.
         together: made by `compiled_in_parallel`; takes the arguments, `count`, and in how many shares to do it.
-        at_least: how many make a share of their own worthwhile.
     """
-    shares = min(torch.get_num_threads(), numba.config.NUMBA_NUM_THREADS, count // at_least)
-    if shares < 2 or not OPENMP:  # a forked process may not have OpenMP's threads, but one of its own
+    threads = torch.get_num_threads()
+    shares = min(threads, count, numba.config.NUMBA_NUM_THREADS)
+    if shares < 2:
         alone(*arguments, 0, count)
-        return
-    numba.set_num_threads(shares)
-    together(*arguments, count, shares)
+    elif not _several_may_ask():
+        in_shares(lambda start, end: alone(*arguments, start, end), count)
+    else:
+        before = numba.get_num_threads()
+        numba.set_num_threads(shares)
+        try:
+            together(*arguments, count, shares)
+        finally:
+            numba.set_num_threads(before)
+    if torch.get_num_threads() != threads:  # numba sets OpenMP to its own number when a thread first asks it
+        torch.set_num_threads(threads)
+
+
+@cache
+def _several_may_ask() -> bool:
+    """Whether several of Python's threads may run parallel loops at a time; numba's last resort does not allow it."""
+    try:
+        numba.get_num_threads()  # starts numba's threads
+        return numba.threading_layer() in ("omp", "tbb")
+    except (ImportError, ValueError):
+        return False
 
 
 def in_shares(function: Callable[[int, int], object], count: int, at_least: int = 1) -> list:
