@@ -17,10 +17,10 @@ from utils.joints import hand_length
 MOBILE_MARGIN, PAPER_MARGIN = 1.6, 1.3  # side of the crop over the hand's box: what the networks were trained on
 UNCLEAR = 0.3  # landmarks seen less clearly than this are looked for again,
 FAR_MARGIN = 2.2  # in a crop this much larger than their box: the first one may have held half of the hand
-UNSURE = (0.02, 0.98)  # probabilities of a right hand between which both sides are looked at
+UNSURE = (0.01, 0.99)  # probabilities of a right hand between which both sides are looked at
 # Log odds of a side: weights of the log of the detector's probability, the mean confidence of the landmarks and the log
 # of the residual in pixels. Logistic regression on 2,000 generated images, of the mobile network.
-SIDE_WEIGHTS = (0.55, 11.0, -3.5)
+SIDE_WEIGHTS = (0.57, 9.5, -3.7)
 DETECT = ("auto", "always", "never")
 LEFT, RIGHT = "left", "right"
 
