@@ -74,22 +74,10 @@ class FusedSpirals(nn.Module):
 
 
 @compiled_in_parallel
-def _sum_all(
-    products: np.ndarray,
-    columns: np.ndarray,
-    index: np.ndarray,
-    begins: np.ndarray,
-    weight: np.ndarray,
-    bias: np.ndarray,
-    lowest: float,
-    result: np.ndarray,
-    count: int,
-    shares: int,
-) -> None:
+def _sum_all(arguments: tuple, count: int, shares: int) -> None:
     """`_sum` of all vertices, `count` of them."""
     for share in numba.prange(shares):
-        start, end = share_bounds(count, share, shares)
-        _sum(products, columns, index, begins, weight, bias, lowest, result, start, end)
+        _sum(*(arguments + share_bounds(count, share, shares)))
 
 
 @compiled

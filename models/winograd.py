@@ -130,11 +130,10 @@ def _pixels(x: Tensor) -> Tensor:
 
 
 @compiled_in_parallel
-def _spread_all(image: np.ndarray, tile: int, spread: np.ndarray, first: int, rows: int, shares: int) -> None:
+def _spread_all(arguments: tuple, rows: int, shares: int) -> None:
     """`_spread` of all rows of tiles."""
     for share in numba.prange(shares):
-        start, end = share_bounds(rows, share, shares)
-        _spread(image, tile, spread, first, start, end)
+        _spread(*(arguments + share_bounds(rows, share, shares)))
 
 
 @compiled
@@ -241,21 +240,10 @@ def _transform_large(
 
 
 @compiled_in_parallel
-def _gather_all(
-    products: np.ndarray,
-    tile: int,
-    bias: np.ndarray,
-    added: np.ndarray,
-    lowest: float,
-    result: np.ndarray,
-    first: int,
-    rows: int,
-    shares: int,
-) -> None:
+def _gather_all(arguments: tuple, rows: int, shares: int) -> None:
     """`_gather` of all rows of tiles."""
     for share in numba.prange(shares):
-        start, end = share_bounds(rows, share, shares)
-        _gather(products, tile, bias, added, lowest, result, first, start, end)
+        _gather(*(arguments + share_bounds(rows, share, shares)))
 
 
 @compiled

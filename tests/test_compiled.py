@@ -20,10 +20,9 @@ def _add(result, step, start, end):
 
 
 @compiled_in_parallel
-def _add_all(result, step, count, shares):
+def _add_all(arguments, count, shares):
     for share in numba.prange(shares):
-        start, end = share_bounds(count, share, shares)
-        _add(result, step, start, end)
+        _add(*(arguments + share_bounds(count, share, shares)))
 
 
 @pytest.mark.parametrize("count", [0, 1, 2, 3, 1000])

@@ -28,7 +28,7 @@ def share_out(alone: Callable[..., None], together: Callable[..., None], count: 
 
     Args:
         alone: takes the arguments and the bounds of what to do.
-        together: made by `compiled_in_parallel`; takes the arguments, `count`, and in how many shares to do it.
+        together: made by `compiled_in_parallel`; takes the arguments as a tuple, `count`, and the number of shares.
     """
     threads = torch.get_num_threads()
     shares = min(threads, count, numba.config.NUMBA_NUM_THREADS)
@@ -40,7 +40,7 @@ def share_out(alone: Callable[..., None], together: Callable[..., None], count: 
         before = numba.get_num_threads()
         numba.set_num_threads(shares)
         try:
-            together(*arguments, count, shares)
+            together(arguments, count, shares)
         finally:
             numba.set_num_threads(before)
     if torch.get_num_threads() != threads:  # numba sets OpenMP to its own number when a thread first asks it
@@ -68,12 +68,12 @@ def in_shares(function: Callable[[int, int], object], count: int, at_least: int 
         What the calls returned, in order.
     """
     parts = max(min(torch.get_num_threads(), count // at_least), 1)
-    bounds = [count * part // parts for part in range(parts + 1)]
-    if parts == 1:
-        return [function(*bounds)]
+    first, *rest = (share_bounds(count, part, parts) for part in range(parts))
+    if not rest:
+        return [function(*first)]
     pool = _pool(os.getpid(), parts)  # a forked process has none of the threads
-    others = [pool.submit(function, *bounds[part : part + 2]) for part in range(1, parts)]
-    return [function(*bounds[:2]), *(other.result() for other in others)]
+    others = [pool.submit(function, *bounds) for bounds in rest]
+    return [function(*first), *(other.result() for other in others)]
 
 
 @cache
