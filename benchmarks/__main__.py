@@ -11,6 +11,7 @@ from pathlib import Path
 import torch
 
 from benchmarks import cases
+from benchmarks.busy import busy
 from benchmarks.cases import BASELINE, Bench, Case, Stream, training_step
 from benchmarks.memory import WAYS, peak_memory_mb
 from benchmarks.photo import photo
@@ -29,15 +30,19 @@ CASES = {
     "forward32": partial(cases.forward, batch=32),
     "registration1": partial(cases.registration, batch=1),
     "registration64": partial(cases.registration, batch=64),
-    "image": cases.image_to_mesh,
+    "image": partial(cases.image_to_mesh, batch=1),
     "plot": cases.plot,
     "training": partial(cases.training, batch=16),
+}
+GPU_CASES = {
+    "image64": partial(cases.image_to_mesh, batch=64),
+    "training128": partial(cases.training, batch=128),
 }
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="benchmark.sh", description=__doc__)
-    parser.add_argument("--only", default="", help=f"regular expression: {', '.join(names())}")
+    parser.add_argument("--only", default="", help=f"regular expression: {', '.join(names(True))}")
     parser.add_argument("--seconds", type=float, default=20, help="for each comparison, after the warm-up")
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     parser.add_argument("--threads", type=int, default=0, help="of PyTorch; 0: its own choice")
@@ -69,13 +74,14 @@ def main() -> None:
         }
     }
     print(f"{report['machine']}\n")
-    wanted = [name for name in names() if re.search(arguments.only, name)]
-    for name in wanted:
-        if name in CASES:
-            case = CASES[name](bench)
+    for name in names(device.type == "cuda"):
+        if not re.search(arguments.only, name):
+            continue
+        if name in CASES | GPU_CASES:
+            case = (CASES | GPU_CASES)[name](bench)
             report[name] = describe(case, compare(case.ways, arguments.seconds))
         else:
-            report[name] = EXTRAS[name](bench, arguments)
+            report[name] = (EXTRAS | GPU_EXTRAS)[name](bench, arguments)
         write_json(arguments.out / "benchmark.json", report, indent=2)
     print(f"\n{arguments.out / 'benchmark.json'}")
 
@@ -199,10 +205,11 @@ def loss(bench: Bench, arguments: argparse.Namespace) -> dict:
 
 
 EXTRAS = {"loader": loader, "memory": memory, "linear": linear, "work": work, "loss": loss, "photo": photo}
+GPU_EXTRAS = {"busy": busy}
 
 
-def names() -> list[str]:
-    return [*CASES, *EXTRAS]
+def names(on_gpu: bool) -> list[str]:
+    return [*CASES, *GPU_CASES, *EXTRAS, *GPU_EXTRAS] if on_gpu else [*CASES, *EXTRAS]
 
 
 if __name__ == "__main__":

@@ -24,9 +24,10 @@ from models import HandPredictor, build_model
 from models.cmr import CMR
 from models.inference import compile_network, for_inference
 from models.losses import cmr_loss
+from models.predictor import RECORDED_KERNELS
 from models.registration import contour_extents, fit_extents, fit_landmarks, register
 from runner.train import coarse_selections
-from utils.geometry import INPUT_SIZE_PX, project
+from utils.geometry import INPUT_SIZE_PX, project, to_network_input
 from utils.result_plot import plot_result
 from utils.silhouette import predicted_contour
 from utils.template import OPEN_HAND, Template, load_template
@@ -153,22 +154,38 @@ def registration(bench: Bench, batch: int) -> Case:
     return Case(f"registration, batch {batch}", "hand", batch, {BASELINE: plain, "ours": ours}, checks)
 
 
-def image_to_mesh(bench: Bench) -> Case:
-    """An image on the host to a mesh in camera space on the host."""
-    image = np.random.default_rng(0).integers(0, 256, (INPUT_SIZE_PX, INPUT_SIZE_PX, 3), dtype=np.uint8)
+def image_to_mesh(bench: Bench, batch: int) -> Case:
+    """Images on the host to meshes in camera space on the host."""
+    images = np.random.default_rng(0).integers(0, 256, (batch, INPUT_SIZE_PX, INPUT_SIZE_PX, 3), dtype=np.uint8)
     plain = PlainPredictor(bench.model, bench.template)
-    predictors = {p: HandPredictor(bench.model, bench.template, precision=p) for p in bench.precisions}
+    made = {precision: (precision, "none") for precision in bench.precisions}
     if bench.compiled != "none":
-        predictors["float32 compiled"] = HandPredictor(bench.model, bench.template, compiled=bench.compiled)
-    ways: dict[str, Callable[[], object]] = {BASELINE: partial(plain, image, K)}
-    ways |= {name: partial(predictor, image, K) for name, predictor in predictors.items()}
-    expected = plain(image, K)
-    checks = {}
-    for name, predictor in predictors.items():
-        found = predictor(image, K).vertices_m[0]
-        difference = float(np.abs((found - found[0]) - (expected - expected[0])).max())
-        checks[f"{name}: largest difference of the mesh relative to its first vertex, m"] = difference
-    return Case("image to camera-space mesh, batch 1", "image", 1, ways, checks)
+        made["float32 compiled"] = ("float32", bench.compiled)
+    if bench.device.type == "cuda":
+        made |= {f"{precision} recorded": (precision, RECORDED_KERNELS) for precision in bench.precisions}
+    predictors = {
+        name: HandPredictor(bench.model, bench.template, precision=precision, compiled=compiled)
+        for name, (precision, compiled) in made.items()
+    }
+
+    def one_by_one() -> np.ndarray:
+        return np.stack([plain(image, K) for image in images])
+
+    def together(predictor: HandPredictor) -> np.ndarray:
+        crops, crop_K = zip(*(predictor.fit(image, K) for image in images), strict=True)
+        inputs = np.stack([to_network_input(crop, predictor.mean, predictor.std) for crop in crops])
+        return predictor.predict(torch.from_numpy(inputs), torch.from_numpy(np.stack(crop_K))).vertices_m
+
+    ways = {BASELINE: one_by_one} | {name: partial(together, predictor) for name, predictor in predictors.items()}
+    meshes = {name: vertices - vertices[:, :1] for name, vertices in ((name, way()) for name, way in ways.items())}
+    checks = {
+        f"{name}: largest difference of the mesh relative to its first vertex, m": float(
+            np.abs(mesh - meshes[BASELINE]).max()
+        )
+        for name, mesh in meshes.items()
+        if name != BASELINE
+    }
+    return Case(f"image to camera-space mesh, batch {batch}", "image", batch, ways, checks)
 
 
 def plot(bench: Bench) -> Case:
@@ -205,7 +222,8 @@ class Stream:
 
     def start(self) -> None:
         collate = partial(finish_on_host, **self.input) if self.device.type == "cpu" else default_collate
-        self.batches = load_batches(self.dataset, list(_take(self._keys(), 4000)), self.workers, collate=collate)
+        keys = list(_take(self._keys(), 4000))
+        self.batches = load_batches(self.dataset, keys, self.workers, self.device.type == "cuda", collate)
 
     def next(self) -> dict[str, torch.Tensor]:
         batch = {name: value.to(self.device, non_blocking=True) for name, value in next(self.batches).items()}

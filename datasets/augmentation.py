@@ -37,7 +37,7 @@ class AugmentationSettings:
         position: standard deviation of the crop jitter before truncation to [-1, 1]; 0 centres every crop.
         rotation_degrees: largest rotation; 0 rotates nothing.
         color: jitter brightness, contrast, saturation and hue.
-        flip: mirror half of the samples. They show left hands.
+        mirrored_share: of the samples that are mirrored and show the other hand.
         upright: turn hands so that the middle knuckle is above the wrist, before the rotation, and crop
             `UPRIGHT_MARGIN` times the box of the landmarks instead of a square around the silhouette.
     """
@@ -45,7 +45,7 @@ class AugmentationSettings:
     position: float = 3.0
     rotation_degrees: int = 90
     color: bool = True
-    flip: bool = False
+    mirrored_share: float = 0.0
     upright: bool = False
 
 
@@ -104,7 +104,7 @@ class Augmentation:
 
 def draw_augmentation(sample: HandSample, settings: AugmentationSettings, rng: np.random.Generator) -> Augmentation:
     """What happens to a sample; the same generator state gives the same."""
-    mirrored = bool(settings.flip and rng.random() < 0.5)
+    mirrored = bool(settings.mirrored_share and rng.random() < settings.mirrored_share)
     limit = settings.rotation_degrees
     angle = int(rng.integers(-limit, limit)) if limit else 0
     side = sample.image.shape[0]

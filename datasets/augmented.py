@@ -57,17 +57,21 @@ class AugmentedHands(Dataset, ABC):
         """Sample (epoch, index).
 
         From `reference`: `image` (3, S, S), `mesh` (V, 3) in units of 0.2 m from the wrist, `heatmaps`
-        (21, S/2, S/2), `landmarks_px` (21, 2) and `silhouette` (S/2, S/2), all float32. Otherwise what
-        `finish_batch` takes.
+        (21, S/2, S/2), `landmarks_px` (21, 2) and `silhouette` (S/2, S/2), all float32, and whether the sample is
+        `mirrored`. Otherwise what `finish_batch` takes.
         """
         epoch, index = key
         settings, size = self.settings, self.settings.size
         sample = self.read(index, epoch)
         drawn = draw_augmentation(sample, settings.augmentation, np.random.default_rng((settings.seed, epoch, index)))
         if settings.pixels == REFERENCE:
-            return self._finished(augment(sample, drawn, size))
+            return self._finished(augment(sample, drawn, size)) | {"mirrored": drawn.mirrored}
         landmarks, vertices = augmented_geometry(sample, drawn, size)
-        geometry = {"landmarks_px": landmarks.astype(np.float32), "mesh": (vertices / MESH_SCALE_M).astype(np.float32)}
+        geometry = {
+            "landmarks_px": landmarks.astype(np.float32),
+            "mesh": (vertices / MESH_SCALE_M).astype(np.float32),
+            "mirrored": drawn.mirrored,
+        }
         if settings.pixels == HOST:
             image, mask = augmented_pixels(sample, drawn, size)
             return geometry | {"pixels": image, "mask": mask}

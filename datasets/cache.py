@@ -30,14 +30,16 @@ class CachedHands:
 
     Args:
         folder: an existing cache, see `open_cache`.
+        growing: somebody else still writes to it.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, growing: bool = False) -> None:
         self.folder = folder
         arrays = {name: np.load(folder / f"{name}.npy", mmap_mode="r", allow_pickle=False) for name in ARRAYS}
         # As plain arrays, which stay mapped: taking a row of a `memmap` takes longer than copying a small one.
         self.images, self.masks, self.vertices = (np.asarray(arrays[name]) for name in ("images", "masks", "vertices"))
-        self.K, self.xyz, self.checksums = (np.array(arrays[name]) for name in ("K", "xyz", "checksums"))
+        small = np.asarray if growing else np.array
+        self.K, self.xyz, self.checksums = (small(arrays[name]) for name in ("K", "xyz", "checksums"))
         self.checked = np.zeros(len(self.images), bool)  # by this process
 
     def __len__(self) -> int:
@@ -59,6 +61,30 @@ class CachedHands:
             vertices_m=vertices.astype(np.float64) - self.xyz[row, 0],
             K=self.K[row],
         )
+
+
+def new_arrays(
+    folder: Path, shapes: dict[str, tuple[tuple[int, ...], type]], final: Path | None = None
+) -> dict[str, np.ndarray]:
+    """Files `NAME.npy` in a folder, mapped into memory, zeros.
+
+    Args:
+        final: what the folder will be called.
+
+    Raises:
+        InputError: there is no room for them.
+    """
+    needed = sum(int(np.prod(shape)) * np.dtype(kind).itemsize for shape, kind in shapes.values())
+    free = shutil.disk_usage(folder).free
+    if free < needed * 1.05:
+        raise InputError(
+            f"{final or folder}: decoded data needs {needed / 1e9:.1f} GB and {free / 1e9:.1f} GB are free; name a "
+            "folder on another disk with --cache, or do without with --cache none"
+        )
+    return {
+        name: np.lib.format.open_memmap(folder / f"{name}.npy", mode="w+", dtype=kind, shape=shape)
+        for name, (shape, kind) in shapes.items()
+    }
 
 
 def checksum(*arrays: np.ndarray) -> int:
@@ -83,6 +109,8 @@ def open_cache(folder: Path, root: Path, num_vertices: int) -> CachedHands:
     identity = {"version": VERSION, "num_vertices": num_vertices, "source": fingerprint(root)}
     with _locked(folder):
         if not _is_complete(folder, identity):
+            if folder.is_dir() and any(folder.iterdir()) and not (folder / MANIFEST).is_file():
+                raise InputError(f"--cache {folder}: holds something else; name another folder")
             for leftover in folder.parent.glob(f".{folder.name}.*.tmp"):  # of a build that was killed
                 shutil.rmtree(leftover)
             temporary = folder.parent / f".{folder.name}.{os.getpid()}.tmp"
@@ -137,17 +165,7 @@ def _build(folder: Path, source: FreiHANDFiles, final: Path) -> None:
         "vertices": ((hands, *first.vertices_m.shape), np.float32),
         "checksums": ((len(source),), np.uint32),
     }
-    needed = sum(int(np.prod(shape)) * np.dtype(kind).itemsize for shape, kind in shapes.values())
-    free = shutil.disk_usage(folder).free
-    if free < needed * 1.05:
-        raise InputError(
-            f"{final}: decoded data needs {needed / 1e9:.1f} GB and {free / 1e9:.1f} GB are free; name a folder on "
-            "another disk with --cache, or read the files each time with --cache none"
-        )
-    arrays = {
-        name: np.lib.format.open_memmap(folder / f"{name}.npy", mode="w+", dtype=kind, shape=shape)
-        for name, (shape, kind) in shapes.items()
-    }
+    arrays = new_arrays(folder, shapes, final)
 
     def decode(index: int) -> None:
         row = index % hands

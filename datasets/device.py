@@ -70,14 +70,15 @@ def finish_batch(batch: dict[str, Tensor], size: int, mean: float, std: float) -
     """From what data workers hand over to what a training step takes, on the device of the batch.
 
     Args:
-        batch: `landmarks_px` (B, 21, 2) and `mesh` (B, V, 3) with `pixels` (B, S, S, 3) and `mask` (B, S/2, S/2) uint8,
-            or, where the warp is still to be done, with `planes` (B, 4, H, H) uint8, `affine`, `window_px` and
-            `color`. A batch of finished samples is returned as it is.
+        batch: `landmarks_px` (B, 21, 2), `mesh` (B, V, 3) and `mirrored` (B,) with `pixels` (B, S, S, 3) and `mask`
+            (B, S/2, S/2) uint8, or, where the warp is still to be done, with `planes` (B, 4, H, H) uint8, `affine`,
+            `window_px` and `color`. A batch of finished samples is returned as it is.
         size, mean, std: of the network's input.
 
     Returns:
-        `image` (B, 3, S, S) channels last, `mesh`, `landmarks_px`, `heatmaps` (B, 21, S/2, S/2) and `silhouette`
-        (B, S/2, S/2), as the samples of `datasets.augmented.AugmentedHands` but for rounding and interpolation.
+        `image` (B, 3, S, S) channels last, `mesh`, `landmarks_px`, `mirrored`, `heatmaps` (B, 21, S/2, S/2) and
+        `silhouette` (B, S/2, S/2), as the samples of `datasets.augmented.AugmentedHands` but for rounding and
+        interpolation.
     """
     if "planes" in batch:
         planes = warp_batch(batch["planes"], batch["affine"], batch["window_px"], size)
@@ -89,8 +90,7 @@ def finish_batch(batch: dict[str, Tensor], size: int, mean: float, std: float) -
         return batch
     return {
         "image": image.mul_(1 / (255 * std)).sub_(mean / std),
-        "mesh": batch["mesh"],
-        "landmarks_px": batch["landmarks_px"],
+        **{name: batch[name] for name in ("mesh", "landmarks_px", "mirrored")},
         "heatmaps": landmark_heatmaps(batch["landmarks_px"], size),
         "silhouette": mask / 255,
     }

@@ -70,8 +70,7 @@ def finish_features(batch: dict[str, Tensor], size: int) -> dict:
     """From a batch of `FeatureSamples` to what a training step takes; `image` is an `EarlyMap`."""
     return {
         "image": EarlyMap(batch["early"].float().permute(0, 3, 1, 2)),
-        "mesh": batch["mesh"],
-        "landmarks_px": batch["landmarks_px"],
+        **{name: batch[name] for name in ("mesh", "landmarks_px", "mirrored")},
         "heatmaps": landmark_heatmaps(batch["landmarks_px"], size),
         "silhouette": batch["silhouette"].float() / 255,
     }
@@ -93,6 +92,7 @@ def _make_chunk(
             early = torch.cat([trunk.early(part).map for part in parts])
         arrays = {"early": early.permute(0, 2, 3, 1).half().cpu().numpy()}
         arrays |= {name: batch[name].float().cpu().numpy() for name in ("mesh", "landmarks_px")}
+        arrays["mirrored"] = batch["mirrored"].cpu().numpy()
         arrays["silhouette"] = (batch["silhouette"] * 255).round().byte().cpu().numpy()
         rows.append(_records(arrays))
     with atomic_write(path) as file:

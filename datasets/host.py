@@ -34,6 +34,7 @@ def finish_on_host(samples: list[Sample], size: int, mean: float, std: float) ->
         "image": torch.from_numpy(image).permute(0, 3, 1, 2),
         "mesh": torch.from_numpy(np.stack([sample["mesh"] for sample in samples])),
         "landmarks_px": torch.from_numpy(landmarks),
+        "mirrored": torch.tensor([sample["mirrored"] for sample in samples]),
         "heatmaps": torch.from_numpy(heatmaps),
         "silhouette": torch.from_numpy(silhouette),
     }

@@ -1,6 +1,8 @@
 """Batches of samples, made ahead of the training step by threads or processes."""
 
+import multiprocessing
 import os
+import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -11,6 +13,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler, default_collate
 
 AHEAD = 2  # batches of each worker that may wait to be taken
+MADE_AT_A_TIME = 50  # images that a process generates before others see them
 
 Key = tuple[int, int]  # epoch and index of a sample
 Batch = dict[str, Tensor]
@@ -20,7 +23,7 @@ def load_batches(
     dataset: Dataset,
     batches: Sampler[list[Key]] | list[list[Key]],
     workers: int,
-    pin_memory: bool = False,
+    for_gpu: bool = False,
     collate: Callable[[list], Batch] = default_collate,
 ) -> Iterator[Batch]:
     """The batches of a dataset, in order.
@@ -31,17 +34,18 @@ def load_batches(
             than making it.
         batches: keys of each batch.
         workers: how many threads or processes; 0: made when it is asked for.
-        pin_memory: put batches where a GPU can fetch them.
+        for_gpu: put batches where a GPU can fetch them. Processes make them in any case: the main thread starts the
+            kernels one after the other, and would wait for Python's lock each time.
         collate: how threads make a batch of samples. Processes, and `workers=0`, use `default_collate`: what they make
             is copied, and finished later.
     """
-    if workers and dataset.in_threads:
-        return _by_threads(dataset, batches, workers, pin_memory, collate)
+    if workers and dataset.in_threads and not for_gpu:
+        return _by_threads(dataset, batches, workers, collate)
     loader = DataLoader(
         dataset,
         batch_sampler=batches,
         num_workers=workers,
-        pin_memory=pin_memory,
+        pin_memory=for_gpu,
         worker_init_fn=start_worker,
         multiprocessing_context="fork" if workers else None,  # generators share what they have read
     )
@@ -52,14 +56,12 @@ def _by_threads(
     dataset: Dataset,
     batches: Iterable[list[Key]],
     workers: int,
-    pin_memory: bool,
     collate: Callable[[list], Batch],
 ) -> Iterator[Batch]:
     cv2.setNumThreads(0)  # the threads here are as many as were asked for
 
     def make(keys: list[Key]) -> Batch:
-        batch = collate([dataset[key] for key in keys])
-        return {name: value.pin_memory() for name, value in batch.items()} if pin_memory else batch
+        return collate([dataset[key] for key in keys])
 
     remaining = iter(batches)
     pool = ThreadPoolExecutor(workers, thread_name_prefix="samples")
@@ -79,3 +81,14 @@ def start_worker(_worker: int) -> None:
     on them, and it still needs its workers to finish the step."""
     cv2.setNumThreads(0)
     os.setpgrp()
+
+
+def start_maker() -> None:
+    """A process that generates is a worker that ends with the main process, however that ends."""
+    start_worker(0)
+
+    def leave_with_parent() -> None:
+        multiprocessing.parent_process().join()
+        os._exit(1)
+
+    threading.Thread(target=leave_with_parent, daemon=True).start()

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from models.build import build_model
@@ -95,8 +96,12 @@ def model_from_checkpoint(checkpoint: Checkpoint, template: Template) -> CMR | M
     model = build_model(
         checkpoint.name, checkpoint.backbone, template, checkpoint.attention, out_channels=checkpoint.out_channels
     )
+    weights = checkpoint.weights
+    if isinstance(model, MobileCMR):  # trained without mirror images, it does not know of them: even odds
+        own = model.state_dict()
+        weights = {name: torch.zeros_like(own[name]) for name in ("mirrored.weight", "mirrored.bias")} | dict(weights)
     try:
-        model.load_state_dict(checkpoint.weights, strict=True)
+        model.load_state_dict(weights, strict=True)
     except RuntimeError as error:
         raise InputError(
             f"{checkpoint.path}: its weights do not fit this template and these spirals "

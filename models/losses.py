@@ -13,6 +13,7 @@ EDGE_WEIGHT = 1.0
 LANDMARK_UNIT_PX = 100.0  # about a hand in the images
 LANDMARK_WEIGHT, JOINT_WEIGHT = 1.0, 1.0  # of networks that also say where the landmarks are
 LARGEST_SCALE = 2.0
+SIDE_WEIGHT = 0.5
 POSE_WEIGHT = 8.0  # of the same networks; to keep up with four meshes, in which how the hand is turned weighs most
 
 # Output of the network -> name of its loss term.
@@ -78,6 +79,7 @@ def cmr_loss(
     faces: Tensor,
     landmarks_px: Tensor | None = None,
     joint_regressor: Tensor | None = None,
+    known: Tensor | None = None,
 ) -> dict[str, Tensor]:
     """All loss terms of a batch, in float32 whatever the precision of the network.
 
@@ -89,10 +91,25 @@ def cmr_loss(
         silhouette: (B, H, W) in [0, 1].
         faces: (F, 3) of the finest level.
         landmarks_px, joint_regressor: (B, 21, 2) in the images and (21, V), for a network that returns `landmarks`.
+        known: (N,) numbers of the images that are not mirrored, for a network that returns `mirrored`: of the others it
+            learns nothing but that. None: all.
 
     Returns:
         dict of scalars, each as it enters the sum; `l1_loss` is the finest level's, `loss` the sum with all levels.
     """
+    if "mirrored" in output:
+        known = list(range(len(heatmaps))) if known is None else known
+        rows = known if len(known) else [0]
+        others = {name: _rows(value, rows) for name, value in output.items() if name != "mirrored"}
+        targets = [_rows(value, rows) for value in (mesh_targets, heatmaps, silhouette)]
+        terms = cmr_loss(others, *targets, faces, _rows(landmarks_px, rows), joint_regressor)
+        if not len(known):  # in a small batch: the terms are there as ever, and teach nothing
+            terms = {name: 0 * value for name, value in terms.items()}
+        log_odds = output["mirrored"].float()
+        mirrored = torch.ones_like(log_odds)
+        mirrored[known] = 0
+        side = SIDE_WEIGHT * F.binary_cross_entropy_with_logits(log_odds, mirrored)
+        return terms | {"side_loss": side, "loss": terms["loss"] + side}
     meshes = [level.float() for level in output["mesh_pred"]]
     levels = [F.l1_loss(mesh, target) for mesh, target in zip(meshes, mesh_targets, strict=False)]
     terms = {"l1_loss": levels[0]}
@@ -118,3 +135,7 @@ def cmr_loss(
     terms["edge_loss"] = EDGE_WEIGHT * edge_length_loss(meshes[0], mesh_targets[0], faces)
     terms["loss"] = sum(terms.values()) + sum(levels[1:])
     return terms
+
+
+def _rows(value: Tensor | Sequence[Tensor], rows: Tensor | list[int]) -> Tensor | list[Tensor]:
+    return value[rows] if isinstance(value, Tensor) else [level[rows] for level in value]

@@ -24,6 +24,7 @@ MOBILE_BACKBONE = "HandTrunk"
 MAP_CHANNELS = (64, 96, 96)  # of the 2D decoder at S/8, S/16 and S/32
 STRIDE = 8  # of the finest of these maps
 WIDTH, HEADS, LAYERS = 192, 4, 3  # of the attention between joints, sub-poses and image
+MIRRORED_SHARE = 0.2  # of the training samples: mirror images, to tell them from the hands that the network knows
 SHARPNESS = 2.0  # of the shares of a heat map; at 1 what thousands of background pixels add up to draws to the middle
 SUB_POSES = TIP_PAIRS + WHOLE_FINGERS
 
@@ -78,6 +79,7 @@ class MobileCMR(nn.Module):
             WIDTH, HEADS, 2 * WIDTH, dropout=0.0, activation="gelu", batch_first=True, norm_first=True
         )
         self.attention = nn.TransformerEncoder(layer, LAYERS, nn.LayerNorm(WIDTH), enable_nested_tensor=False)
+        self.mirrored = nn.Linear(WIDTH, 1)
         self.lift = nn.Linear(tokens, template.num_vertices[-1])
         self.widen = nn.Linear(WIDTH, out_channels[-1])
         self.mesh = MeshLevels(template, out_channels)
@@ -91,7 +93,9 @@ class MobileCMR(nn.Module):
 
         Returns:
             dict with `mesh_pred`, `uv_pred` (B, 21, S/8, S/8) and `mask_pred` (B, S/8, S/8) as of `CMR.forward`, and
-            `landmarks` (B, 21, 2), the means of the heat maps, in pixels of the images.
+            `landmarks` (B, 21, 2), the means of the heat maps, in pixels of the images; `mirrored` (B,), the
+            probability (log odds where `as_logits`) that a hand is of the other side than those the network was
+            trained for, so that nothing else said of it holds.
         """
         features = self.trunk(images)
         maps, logits = self.decoder(features.pyramid)
@@ -107,12 +111,15 @@ class MobileCMR(nn.Module):
             shares = F.avg_pool2d(shares, 2, divisor_override=1)
         tokens = self.from_maps(torch.cat([value.to(heat.dtype) for value in gathered], dim=-1))
         tokens = torch.cat([tokens, self.from_image(features.pooled)[:, None]], dim=1) + self.identity.to(tokens.dtype)
-        coarse = self.widen(self.lift(self.attention(tokens).mT).mT)  # (B, V_4, C)
+        attended = self.attention(tokens)
+        coarse = self.widen(self.lift(attended.mT).mT)  # (B, V_4, C)
+        mirrored = self.mirrored(attended[:, -1]).squeeze(-1)
         output: Output = {
             "mesh_pred": self.mesh(coarse.transpose(0, 1)),
             "uv_pred": heat if as_logits else heat.sigmoid(),
             "mask_pred": mask if as_logits else mask.sigmoid(),
             "landmarks": landmarks * (STRIDE * heat.shape[-1]) - 0.5,
+            "mirrored": mirrored if as_logits else mirrored.sigmoid(),
         }
         return output
 

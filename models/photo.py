@@ -17,10 +17,11 @@ from utils.joints import hand_length
 MOBILE_MARGIN, PAPER_MARGIN = 1.6, 1.3  # side of the crop over the hand's box: what the networks were trained on
 UNCLEAR = 0.3  # landmarks seen less clearly than this are looked for again,
 FAR_MARGIN = 2.2  # in a crop this much larger than their box: the first one may have held half of the hand
-UNSURE = (0.01, 0.99)  # probabilities of a right hand between which both sides are looked at
-# Log odds of a side: weights of the log of the detector's probability, the mean confidence of the landmarks and the log
-# of the residual in pixels. Logistic regression on 2,000 generated images, of the mobile network.
-SIDE_WEIGHTS = (0.57, 9.5, -3.7)
+UNSURE = (0.01, 0.99)  # detector's probabilities of a right hand between which networks of the paper see both sides
+SURE = 0.95  # the mobile network itself says how probable the side is; below, it sees the other one too
+# Log odds of a side: weights of the log odds that detector and network say, of the mean confidence of the landmarks and
+# of the log of the residual in pixels (`scripts/fit_sides.py`).
+SIDE_WEIGHTS = (0.16, 0.58, 0.1, -0.43)
 DETECT = ("auto", "always", "never")
 LEFT, RIGHT = "left", "right"
 
@@ -41,6 +42,7 @@ class PhotoHand:
         silhouette: (h, w) probabilities, of the crop.
         residual_px: of the registration, in pixels of the crop.
         success: whether the position in camera space can be relied upon.
+        side_probability: that the hand is of this side, by its looks; NaN where the network does not say.
         confidence: 0 to 1, that the joints are within `Calibration.good_mm` after alignment.
         known_size: whether size and depth follow from a known length of the hand.
     """
@@ -57,6 +59,7 @@ class PhotoHand:
     silhouette: np.ndarray
     residual_px: float
     success: bool
+    side_probability: float
     confidence: float
     known_size: bool
 
@@ -98,12 +101,11 @@ def _log_residual(residual_px: float) -> float:
     return float(np.log(np.clip(residual_px, 0.1, 1e3)))
 
 
-def _sides(found: FoundHand, hand: str) -> tuple[bool, ...]:
-    """Whether to look at it as a left hand; as both where the detector is not sure."""
-    if hand != "auto":
-        return (hand == LEFT,)
-    left = found.right < 0.5
-    return (left, not left) if UNSURE[0] < found.right < UNSURE[1] else (left,)
+def _side_is_open(hand: PhotoHand) -> bool:
+    """Whether to see it as a hand of the other side as well."""
+    if np.isnan(hand.side_probability):
+        return UNSURE[0] < hand.found.right < UNSURE[1]
+    return hand.side_probability < SURE
 
 
 def _clearness(hand: PhotoHand) -> float:
@@ -112,11 +114,22 @@ def _clearness(hand: PhotoHand) -> float:
 
 
 def _side_score(hand: PhotoHand) -> float:
-    """Log odds of its side, to compare with the other's: a hand that is taken for one of the other side looks blurred,
-    and its mesh fits the landmarks less."""
-    probability = hand.found.right if hand.side == RIGHT else 1 - hand.found.right
-    seen = (np.log(max(probability, 1e-6)), _clearness(hand), _log_residual(hand.residual_px))
-    return float(np.dot(SIDE_WEIGHTS, seen))
+    """Log odds of its side, to compare with the other's: a hand that is taken for one of the other side looks like one,
+    is blurred, and its mesh fits the landmarks less."""
+    return float(np.dot(SIDE_WEIGHTS, side_features(hand)))
+
+
+def side_features(hand: PhotoHand) -> np.ndarray:
+    """What the odds of a side depend on: (4,)."""
+    told = hand.found.right if hand.side == RIGHT else 1 - hand.found.right
+    return np.array(
+        [_log_odds(told), _log_odds(hand.side_probability), _clearness(hand), _log_residual(hand.residual_px)]
+    )
+
+
+def _log_odds(probability: float) -> float:
+    probability = np.clip(probability, 1e-3, 1 - 1e-3)
+    return float(np.log(probability / (1 - probability)))
 
 
 def _clearer(hand: PhotoHand, others: Sequence[PhotoHand]) -> PhotoHand:
@@ -173,7 +186,7 @@ class PhotoPredictor:
             K: (3, 3) intrinsics in pixels; None takes a field of view of 65 degrees across the longer side, and then
                 distances are only as good as that guess.
             detect: see `HandFinder`. `never` gives a network of the paper the central square as it is.
-            hand: `right` or `left` where that is known, `auto` asks the detector.
+            hand: `right` or `left` where that is known; `auto` decides by how it looks.
             hand_length_m: from the wrist along the bones to the middle finger's tip, where that is known; it fixes the
                 scale.
 
@@ -190,10 +203,13 @@ class PhotoPredictor:
         if not found:
             return []
         picture = (image, camera, hand_length_m)
-        looks = [(one, one.landmarks_px, left) for one in found for left in _sides(one, hand)]
-        seen = self._look(*picture, looks, self.margin)
-        better = _side_score if self.mobile else _clearness
-        hands = [max((hand for hand in seen if hand.found is one), key=better) for one in found]
+        looks = [(one, one.landmarks_px, hand == LEFT or (hand == "auto" and one.right < 0.5)) for one in found]
+        hands = self._look(*picture, looks, self.margin)
+        if hand == "auto":
+            unsure = [(one.found, one.found.landmarks_px, one.side == RIGHT) for one in hands if _side_is_open(one)]
+            others = self._look(*picture, unsure, self.margin)
+            better = _side_score if self.mobile else _clearness
+            hands = [max([one, *(other for other in others if other.found is one.found)], key=better) for one in hands]
         unclear = [hand for hand in hands if _clearness(hand) < UNCLEAR]
         if not self.mobile or not unclear:  # the networks of the paper have not seen hands from so far
             return hands
@@ -211,6 +227,8 @@ class PhotoPredictor:
         margin: float,
     ) -> list[PhotoHand]:
         """Hands around landmarks (21, 2), each with what was found there and whether to take it for a left hand."""
+        if not looks:
+            return []
         views = [view_of(around, camera.K, self.predictor.size, margin, left) for _, around, left in looks]
         crops = [view.cut(image, camera.K) for view in views]
         return self._predict(views, crops, [found for found, _, _ in looks], camera, hand_length_m)
@@ -258,6 +276,7 @@ class PhotoPredictor:
                     silhouette=hands.silhouette[index],
                     residual_px=residual,
                     success=bool(hands.success[index]),
+                    side_probability=1 - float(hands.mirrored[index]),
                     confidence=self.calibration(residual, landmark_confidence),
                     known_size=hand_length_m is not None,
                 )

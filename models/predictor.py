@@ -1,6 +1,7 @@
 """From an image and its intrinsics to a hand in camera space: network, registration, and nothing else."""
 
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import torch
@@ -10,12 +11,16 @@ from models.cmr import CMR
 from models.inference import for_inference
 from models.mobile import MobileCMR
 from models.outline import silhouette_extents
+from models.recording import Recorded
 from models.registration import register
 from models.reprojection import refine
+from utils.errors import InputError
 from utils.geometry import INPUT_MEAN, INPUT_SIZE_PX, INPUT_STD, MESH_SCALE_M, fit_square, to_network_input
 from utils.template import Template
 
 USUAL_DISTANCE_M = 0.77  # geometric middle of the depths that the registration looks through
+RECORDED_KERNELS = "recorded"
+HOST_HANDS = 256  # up to so many are registered by the CPU: for a GPU they are a thousand small kernels one by one
 
 
 @dataclass(frozen=True)
@@ -30,6 +35,8 @@ class Hands:
         silhouette: (B, S/2, S/2) float32 probabilities.
         translation_m: (B, 3) float64, position of the wrist's origin in camera space.
         residual_px: (B,) float64 and success: (B,) bool, see `Registration`.
+        mirrored: (B,) float32, probability that a hand is of the other side than the network knows; NaN where it does
+            not say.
     """
 
     vertices_m: np.ndarray
@@ -40,6 +47,7 @@ class Hands:
     translation_m: np.ndarray
     residual_px: np.ndarray
     success: np.ndarray
+    mirrored: np.ndarray
 
 
 class HandPredictor:
@@ -50,7 +58,11 @@ class HandPredictor:
         template: the one it was built with.
         size, mean, std: its input.
         precision: arithmetic of the network, see `InferenceCMR`; registration is float64 in any case.
-        compiled: see `compile_network`.
+        compiled: see `compile_network`; or `recorded`, see `models.recording`; or `auto`, which is that on a GPU and
+            `none` on a CPU.
+
+    Raises:
+        InputError: nothing can be recorded on a CPU.
     """
 
     def __init__(
@@ -61,14 +73,20 @@ class HandPredictor:
         mean: float = INPUT_MEAN,
         std: float = INPUT_STD,
         precision: str = "float32",
-        compiled: str = "none",
+        compiled: str = "auto",
     ) -> None:
-        self.model = for_inference(model, precision, compiled)
+        self.device = next(model.parameters()).device
+        on_gpu = self.device.type == "cuda"
+        recorded = compiled == RECORDED_KERNELS or (compiled == "auto" and on_gpu)
+        if recorded and not on_gpu:
+            raise InputError(f"{RECORDED_KERNELS}: a network on a CPU has no kernels to record")
+        self.model = for_inference(model, precision, "none" if recorded or compiled == "auto" else compiled)
         self.mobile = isinstance(model, MobileCMR)
         self.template = template
         self.size, self.mean, self.std = size, mean, std
-        self.device = next(model.parameters()).device
-        self.regressor = torch.from_numpy(template.joint_regressor).to(self.device)
+        self.regressor = torch.from_numpy(template.joint_regressor)
+        see = partial(what_is_seen, self.model, size, self.mobile)
+        self._see = Recorded(see) if recorded else see
 
     def __call__(self, image: np.ndarray, K: np.ndarray) -> Hands:
         """Find the hand that fills a square RGB image.
@@ -98,16 +116,21 @@ class HandPredictor:
             any_distance: look for the depth from about 0.4 to 2.6 times the one at which a hand has the size it has
                 in the image, instead of from 0.3 to 2 m.
         """
-        images = images.to(self.device, non_blocking=True)
-        K = K.to(self.device, torch.float64, non_blocking=True)
-        output = self.model(images)
-        vertices = output["mesh_pred"][0].double() * MESH_SCALE_M
-        joints = self.regressor @ vertices
-        landmarks, confidence = heatmap_peaks(output["uv_pred"], self.size)
+        seen = self._see(images.to(self.device, non_blocking=True))
+        if len(images) <= HOST_HANDS:
+            seen = {name: value.cpu() for name, value in seen.items()}
+        found = self._place(seen, K.to(seen["mesh"].device, torch.float64), any_distance)
+        return Hands(**{name: value.cpu().numpy() for name, value in found.items()})
+
+    def _place(self, seen: dict[str, Tensor], K: Tensor, any_distance: bool) -> dict[str, Tensor]:
+        """The attributes of `Hands`, on the device of what was seen."""
+        vertices = seen["mesh"].double() * MESH_SCALE_M
+        joints = self.regressor.to(vertices.device) @ vertices
+        landmarks, confidence = seen["landmarks_px"], seen["confidence"]
         if self.mobile:  # its landmarks are means, which no peak has to be trusted for; its silhouette is coarse
-            landmarks, trusted, extents = output["landmarks"], torch.ones_like(confidence), None
+            trusted, extents = torch.ones_like(confidence), None
         else:
-            trusted, extents = confidence, silhouette_extents(output["mask_pred"], self.size)
+            trusted, extents = confidence, silhouette_extents(seen["silhouette"], self.size)
         unit = _usual_distance(joints, landmarks.double(), K) if any_distance else torch.ones_like(K[:, 0, 0])
         scale = unit[:, None, None]  # a hand twice as large looks the same at twice the distance
         registration = register(vertices * scale, joints * scale, landmarks, trusted, K, self.size, extents)
@@ -115,16 +138,27 @@ class HandPredictor:
             registration = refine(registration, joints * scale, landmarks, confidence, K, self.size)
         translation = registration.translation_m / unit[:, None]
         offset = translation[:, None]
-        return Hands(
-            vertices_m=(vertices + offset).cpu().numpy(),
-            joints_m=(joints + offset).cpu().numpy(),
-            landmarks_px=landmarks.cpu().numpy(),
-            confidence=confidence.cpu().numpy(),
-            silhouette=output["mask_pred"].cpu().numpy(),
-            translation_m=translation.cpu().numpy(),
-            residual_px=registration.residual_px.cpu().numpy(),
-            success=registration.success.cpu().numpy(),
-        )
+        return {
+            "vertices_m": vertices + offset,
+            "joints_m": joints + offset,
+            "translation_m": translation,
+            "residual_px": registration.residual_px,
+            "success": registration.success,
+            **{name: value for name, value in seen.items() if name != "mesh"},
+        }
+
+
+def what_is_seen(model: torch.nn.Module, size: int, mobile: bool, images: Tensor) -> dict[str, Tensor]:
+    """All that a network says of images that are registered next, on its device and without waiting for it."""
+    output = model(images)
+    landmarks, confidence = heatmap_peaks(output["uv_pred"], size)
+    return {
+        "mesh": output["mesh_pred"][0],
+        "landmarks_px": output["landmarks"] if mobile else landmarks,
+        "confidence": confidence,
+        "silhouette": output["mask_pred"],
+        "mirrored": output["mirrored"] if mobile else torch.full_like(confidence[:, 0], torch.nan),
+    }
 
 
 def _usual_distance(joints: Tensor, landmarks_px: Tensor, K: Tensor) -> Tensor:

@@ -18,12 +18,12 @@ AXES = stages.projection_axes().numpy()  # (12, 2)
 NUM_EXTENTS = 2 * len(AXES)
 
 
-def _compiled(function: Callable) -> Callable:
+def compiled_loops(function: Callable) -> Callable:
     return numba.njit(cache=True, nogil=True, error_model="numpy")(function)
 
 
-@_compiled
-def _bounded_minimum(moments: np.ndarray, depth: float, step: np.ndarray) -> None:
+@compiled_loops
+def bounded_minimum(moments: np.ndarray, depth: float, step: np.ndarray) -> None:
     """Fill `step` (3,); see `models.registration.bounded_minimum`."""
     a, b, c = moments[0, 0], moments[0, 1], moments[1, 1]
     determinant = a * c - b * b
@@ -44,14 +44,14 @@ def _bounded_minimum(moments: np.ndarray, depth: float, step: np.ndarray) -> Non
     step[2] = forward
 
 
-@_compiled
+@compiled_loops
 def _add_products(moments: np.ndarray, row: np.ndarray) -> None:
     for i in range(4):
         for k in range(4):
             moments[i, k] += row[i] * row[k]
 
 
-@_compiled
+@compiled_loops
 def _fit_landmarks(
     joints: np.ndarray,
     landmarks_px: np.ndarray,
@@ -82,7 +82,7 @@ def _fit_landmarks(
             if used[j]:
                 _add_products(moments, rows[j, 0])
                 _add_products(moments, rows[j, 1])
-        _bounded_minimum(moments, 0.0, translation)
+        bounded_minimum(moments, 0.0, translation)
         if rejection == stages.MAX_REJECTIONS:
             break
         total, number = 0.0, 0
@@ -112,7 +112,7 @@ def _fit_landmarks(
             used[j] = used[j] and error[j] <= limit
 
 
-@_compiled
+@compiled_loops
 def _outermost(x: np.ndarray, y: np.ndarray, outermost: np.ndarray) -> None:
     """Vertices with the smallest and the largest projection on every axis; x, y: (V,), V a multiple of four.
 
@@ -135,7 +135,7 @@ def _outermost(x: np.ndarray, y: np.ndarray, outermost: np.ndarray) -> None:
         outermost[axis], outermost[axis + len(AXES)] = first, last
 
 
-@_compiled
+@compiled_loops
 def _outline_moments(
     projected: np.ndarray,
     extents_px: np.ndarray,
@@ -165,7 +165,7 @@ def _outline_moments(
         _add_products(moments, row)
 
 
-@_compiled
+@compiled_loops
 def _fit_extents(
     vertices: np.ndarray, extents_px: np.ndarray, K: np.ndarray, image_size: float, translation: np.ndarray
 ) -> None:
@@ -184,7 +184,7 @@ def _fit_extents(
         damped = moments.copy()
         for i in range(3):
             damped[i, i] += damped[i, i] * damping + stages.REGULARIZATION
-        _bounded_minimum(damped, translation[2], step)
+        bounded_minimum(damped, translation[2], step)
         trial = translation + step
         _outline_moments(projected, extents_px, K, image_size, trial, trial_moments, scratch, outermost)
         gain = moments[3, 3] - trial_moments[3, 3]
@@ -199,7 +199,7 @@ def _fit_extents(
             break
 
 
-@_compiled
+@compiled_loops
 def _register_hand(
     vertices: np.ndarray,
     joints: np.ndarray,
@@ -230,7 +230,7 @@ def _register_hand(
     return outlined, residual if number and math.isfinite(residual) else np.inf
 
 
-@_compiled
+@compiled_loops
 def register_hands(
     vertices: np.ndarray,
     joints: np.ndarray,

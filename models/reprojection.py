@@ -43,10 +43,8 @@ def refine(
     translation, usual = fit_distances(found.translation_m, joints, landmarks_px, everything, K, image_size)
     used = seen & usual
     weight = torch.where(used, everything, 0.0)
+    translation = gauss_newton(translation, joints, landmarks_px, weight, K)
     rows = _rows(translation, joints, landmarks_px, K)
-    for _ in range(ITERATIONS):
-        translation = _fitted(translation, rows, weight)
-        rows = _rows(translation, joints, landmarks_px, K)
     before = _moments(_rows(found.translation_m, joints, landmarks_px, K), weight)
     better = _moments(rows, weight)[:, 3, 3] < before[:, 3, 3]  # false for NaN
     squared = torch.where(used, rows[..., 3].square().sum(-1), 0.0)
@@ -73,18 +71,38 @@ def fit_distances(
     Returns:
         translation (B, 3), and which landmarks (B, J) are no outliers.
     """
-    rows = _rows(translation, joints, landmarks_px, K)
-    for _ in range(ITERATIONS):
-        translation = _fitted(translation, rows, weight / _distances(rows).clamp(min=NEAR_PX))
-        rows = _rows(translation, joints, landmarks_px, K)
-    distance = _distances(rows)
+    translation = gauss_newton(translation, joints, landmarks_px, weight, K, NEAR_PX)
+    distance = _distances(_rows(translation, joints, landmarks_px, K))
     limit = (OUTLIER * _weighted_median(distance, weight)).clamp(min=OUTLIER_FRACTION * image_size)
     return translation, distance <= limit
 
 
-def _fitted(translation: Tensor, rows: Tensor, weight: Tensor) -> Tensor:
-    """One step of Gauss-Newton, from the rows of a translation."""
-    return translation + bounded_minimum(_moments(rows, weight), translation[:, 2:])
+def gauss_newton(
+    translation: Tensor, joints: Tensor, landmarks_px: Tensor, weight: Tensor, K: Tensor, near_px: float = 0.0
+) -> Tensor:
+    """The translation (B, 3) that minimises the weighted squared distances, from where to start.
+
+    Args:
+        near_px: where above 0, the distances are minimised and not their squares; below it they count alike.
+    """
+    batch = (translation, joints, landmarks_px, weight, K)
+    if joints.device.type != "cpu":
+        return gauss_newton_tensors(*batch, near_px)
+    from models import reprojection_cpu  # compiled when first used
+
+    arrays = [tensor.detach().double().contiguous().numpy() for tensor in batch]
+    return torch.from_numpy(reprojection_cpu.gauss_newton(*arrays, near_px, ITERATIONS))
+
+
+def gauss_newton_tensors(
+    translation: Tensor, joints: Tensor, landmarks_px: Tensor, weight: Tensor, K: Tensor, near_px: float
+) -> Tensor:
+    """`gauss_newton` as tensor operations, on any device."""
+    for _ in range(ITERATIONS):
+        rows = _rows(translation, joints, landmarks_px, K)
+        counts = weight / _distances(rows).clamp(min=near_px) if near_px else weight
+        translation = translation + bounded_minimum(_moments(rows, counts), translation[:, 2:])
+    return translation
 
 
 def _distances(rows: Tensor) -> Tensor:

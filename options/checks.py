@@ -36,6 +36,7 @@ RANGES: dict[str, tuple[float, float]] = {
     "img_std": (1e-3, 1e3),
     "n_threads": (0, 4096),
     "workers": (0, 1024),
+    "makers": (1, 1024),
     "seed": (0, 2**31 - 1),
     "device_idx": (0, 4096),
 }

@@ -14,6 +14,7 @@ from models.cmr import OUT_CHANNELS
 from models.inference import COMPILERS, PRECISIONS
 from models.mobile import MOBILE_BACKBONE
 from models.photo import DETECT
+from models.predictor import RECORDED_KERNELS
 from models.pretrained import SHIPPED_WEIGHTS
 from synthesis.camera import HAND_PX
 from utils.camera import DEFAULT_FOV_DEGREES
@@ -26,6 +27,7 @@ DEVICES = ("auto", "cpu", "cuda")
 DATASETS = ("FreiHAND",)
 HANDS = ("auto", "right", "left")
 PROCEDURAL = "procedural"
+NOT_KEPT = ("auto", "none")  # values of --cache for which generated images are not kept
 DEFAULT_EXPERIMENT = "cmr"
 GENERATOR_FOLDERS = {"skins", "hdri", "backgrounds"}
 
@@ -63,7 +65,9 @@ class Options:
     device: str = option("auto", "run", "where to compute; auto takes CUDA if there is one", DEVICES)
     device_idx: int = option(0, "run", "which CUDA device")
     n_threads: int = option(0, "run", "CPU threads of the computation; 0: PyTorch's choice")
-    workers: int = option(2, "run", "threads (cached data) or processes that make samples; 0: the main process does")
+    workers: int = option(
+        2, "run", "threads (cached data, on a CPU) or processes that make samples; 0: the main process does"
+    )
     seed: int | None = recorded(1, "run", "seed of weights, order and augmentation")
     resume: str | None = option(
         None,
@@ -82,7 +86,8 @@ class Options:
         "auto",
         "data",
         "train: folder of the decoded training data, made at the first start; auto: DATA_DIR/cache, or in the user's "
-        "cache where that cannot be written; none: decode each time",
+        "cache where that cannot be written; none: decode each time. With --stream: folder of its images, which are "
+        "then the same in every epoch and are made while training goes on; auto, none: new ones in every epoch",
     )
     image_dir: str | None = option(None, "data", "demo: folder of images with their intrinsics (default images)")
     detect: str | None = option(
@@ -114,6 +119,7 @@ class Options:
     stream: int | None = recorded(
         0, "synthetic", "train: images an epoch that are generated on the way instead of read from DATA_DIR; 0: read"
     )
+    makers: int = option(2, "synthetic", "train --stream --cache: processes that generate images in the background")
     skins: str | None = recorded(
         PROCEDURAL, "synthetic", "synth, train --stream: folder of body skin textures in the MakeHuman layout"
     )
@@ -125,7 +131,7 @@ class Options:
         "auto",
         "synthetic",
         "likewise: which hand to show, left ones mirrored, auto: right; demo: which hands are in the images, auto: as "
-        "detector says",
+        "they look",
         HANDS,
     )
     hand_px: tuple[float, ...] | None = recorded(
@@ -184,11 +190,11 @@ class Options:
     )
     inference_precision: str = option("float32", "training", "eval, demo: arithmetic of the network", tuple(PRECISIONS))
     compile: str = option(
-        "none",
+        "auto",
         "training",
-        "torch.compile for the network: default, or cudagraphs for small batches on a GPU; needs a compiler and a "
-        "minute at the start",
-        COMPILERS,
+        "torch.compile for the network: default, or cudagraphs on a GPU; needs a compiler and a minute at the start. "
+        "eval, demo: recorded, a GPU's kernels are recorded as they are; auto: that on a GPU, else none",
+        ("auto", *COMPILERS, RECORDED_KERNELS),
     )
     ms_mesh: bool | None = recorded(True, "training", "supervise the mesh at four levels instead of the finest only")
     accumulate: int = option(
@@ -212,7 +218,12 @@ class Options:
     upright_aug: bool | None = recorded(
         False, "augmentation", "turn hands upright and crop 1.6 times their box, as cmr_mobile expects them"
     )
-    flip_aug: bool | None = recorded(False, "augmentation", "mirror half of the samples, which then show left hands")
+    flip_aug: bool | None = recorded(
+        False,
+        "augmentation",
+        "mirror half of the samples, which then show left hands; cmr_mobile learns from them only to tell them, and "
+        "mirrors a fifth without it",
+    )
 
     @property
     def data_root(self) -> Path:
@@ -229,6 +240,11 @@ class Options:
         if os.access(self.data_root, os.W_OK):
             return self.data_root / "cache"
         return cache_folder() / hashlib.sha256(str(self.data_root.resolve()).encode()).hexdigest()[:16]
+
+    @property
+    def pool_dir(self) -> Path | None:
+        """Folder of generated training images that are kept; None: they are not, or none are generated."""
+        return Path(self.cache) if self.stream and self.cache not in NOT_KEPT else None
 
     @property
     def image_root(self) -> Path:
@@ -275,6 +291,11 @@ RECORDED: dict[str, Any] = {
     item.name: item.metadata["recorded"] for item in fields(Options) if "recorded" in item.metadata
 }
 """Options that belong to a run, with what a new run takes where the command line says nothing."""
+
+
+NETWORK_OPTIONS = {item.name for item in fields(Options) if item.name in RECORDED and item.metadata["group"] == "model"}
+NETWORK_OPTIONS |= {"size", "img_mean", "img_std"}
+"""Those of them that belong to the network, whatever it is trained on next."""
 
 
 def stated_default(name: str) -> str:

@@ -86,9 +86,11 @@ def _check_combination(options: Options, given: set[str]) -> None:
             raise InputError(f"--{name} belongs to --phase synth; --phase {options.phase} does not use it")
     if options.phase == "synth" and options.resume is not None:
         raise InputError("--resume belongs to the other phases; --phase synth goes on by itself where it was")
-    for name in sorted({"stream", "cache", "augment", "accumulate"} & given):
+    for name in sorted({"stream", "makers", "cache", "augment", "accumulate"} & given):
         if options.phase != "train":
             raise InputError(f"--{name} belongs to --phase train; --phase {options.phase} does not use it")
+    if "makers" in given and options.pool_dir is None and options.resume is None:
+        raise InputError("--makers is for --stream with --cache, where generated images are kept")
     if options.stream and "data_dir" in given:
         raise InputError("--stream generates the samples and --data_dir reads them: leave one of them out")
     generates = options.phase == "synth" or (options.phase == "train" and (options.stream or options.resume))

@@ -10,10 +10,11 @@ from models import CMR, HandPredictor, build_model
 from models.checkpoint import Checkpoint, model_from_checkpoint, read_checkpoint
 from models.mobile import MOBILE, MOBILE_BACKBONE
 from models.photo import PhotoPredictor
+from models.predictor import RECORDED_KERNELS
 from models.pretrained import calibration_of
 from options import Options
 from options.checks import check_values
-from options.options import GENERATOR_FOLDERS, RECORDED
+from options.options import GENERATOR_FOLDERS, NETWORK_OPTIONS, NOT_KEPT, RECORDED
 from runner.ranks import local_rank
 from utils.errors import InputError
 from utils.template import Template, load_template
@@ -36,6 +37,7 @@ def prepare(options: Options) -> Setup:
         torch.set_num_threads(options.n_threads)
     torch.use_deterministic_algorithms(select_device(options).type == "cpu")
     torch.utils.deterministic.fill_uninitialized_memory = False  # a tenth of a training step, and nothing reads it
+    torch.backends.cudnn.benchmark = options.phase == "train"  # all batches have one size
     return load_setup(options)
 
 
@@ -46,6 +48,8 @@ def load_setup(options: Options) -> Setup:
         InputError: the device is not there, a file cannot be used, or the options contradict the checkpoint.
     """
     device = select_device(options)
+    if options.compile == RECORDED_KERNELS and (device.type != "cuda" or options.phase == "train"):
+        raise InputError(f"--compile {RECORDED_KERNELS}: is for eval and demo on a CUDA device; leave it out")
     checkpoint = read_checkpoint(options.checkpoint) if options.checkpoint is not None else None
     options = with_recorded_options(options, checkpoint)
     torch.manual_seed(options.seed)
@@ -109,7 +113,8 @@ def with_recorded_options(options: Options, checkpoint: Checkpoint | None) -> Op
     """
     known = dict(RECORDED)
     if checkpoint is not None:
-        known = {name: checkpoint.option(name, default) for name, default in known.items()}
+        stored = NETWORK_OPTIONS if options.weights_only else RECORDED.keys()
+        known |= {name: checkpoint.option(name, known[name]) for name in stored}
         known.update(
             model=checkpoint.name,
             backbone=checkpoint.backbone,
@@ -122,6 +127,7 @@ def with_recorded_options(options: Options, checkpoint: Checkpoint | None) -> Op
         if options.phase == "train" and "step" in checkpoint.training and not options.weights_only:
             # they decide which samples are done already, and what is in those to come
             fixed += ["seed", "batch_size", "stream", "hand", *sorted(GENERATOR_FOLDERS)]
+            options = _with_pool_of(options, checkpoint)
         for name in fixed:
             asked = getattr(options, name)
             if asked is not None and asked != known[name]:
@@ -141,6 +147,20 @@ def with_recorded_options(options: Options, checkpoint: Checkpoint | None) -> Op
     if options.phase == "demo" and options.detect is None:
         options = replace(options, detect="auto" if options.model == MOBILE else "never")
     check_values(options, f"{checkpoint.path}: " if checkpoint is not None else "")
+    return options
+
+
+def _with_pool_of(options: Options, checkpoint: Checkpoint) -> Options:
+    """Where the images of a run are kept, from its checkpoint. Raises InputError if now they would be others."""
+    if not checkpoint.option("stream", 0):
+        return options
+    before = checkpoint.option("cache", "auto")
+    if options.cache == "auto":
+        return replace(options, cache=before)
+    if (before in NOT_KEPT) != (options.cache in NOT_KEPT):
+        raise InputError(
+            f"--cache {options.cache}: {checkpoint.path} holds cache {before}; leave the option out to use it"
+        )
     return options
 
 

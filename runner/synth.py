@@ -1,10 +1,7 @@
 """The synth phase: a folder in FreiHAND's layout, from the generator."""
 
-import hashlib
 import multiprocessing
-import os
 import shutil
-import threading
 import zipfile
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
@@ -17,21 +14,18 @@ import numpy as np
 from tqdm import tqdm
 
 from datasets.freihand_files import MASK_THRESHOLD, read_rows
-from datasets.loading import start_worker
+from datasets.loading import MADE_AT_A_TIME, start_maker
 from options import Options
-from options.options import GENERATOR_FOLDERS, PROCEDURAL
 from runner.setup import with_recorded_options
-from runner.training_data import generator_settings
+from runner.training_data import generator_recipe, generator_settings
 from synthesis.contact_sheet import contact_sheet, labelled
-from synthesis.generator import EVALUATION, TRAINING, VERSION, HandGenerator
-from synthesis.hand import HAND_FILE
+from synthesis.generator import EVALUATION, TRAINING, HandGenerator
 from utils.errors import InputError
 from utils.files import atomic_write, read_json, remove_leftovers, write_json, write_json_rows
 from utils.geometry import project
 from utils.images import read_image
 from utils.joints import NUM_JOINTS
 
-CHUNK = 50  # samples that one process makes at a time; what a killed run repeats at most, per process
 STREAMS = {"training": TRAINING, "evaluation": EVALUATION}
 SHEET_SAMPLES = 64
 MASK_QUALITY = 97
@@ -68,7 +62,7 @@ def synthesize(options: Options) -> None:
     global _generator
     options = with_recorded_options(options, None)
     root = options.data_root
-    recipe = _recipe(options)
+    recipe = generator_recipe(options) | {name: getattr(options, name) for name in ("train_samples", "eval_samples")}
     if _is_complete(root, recipe):
         shutil.rmtree(root / ".rows", ignore_errors=True)
         print(f"{root} is complete: nothing to do")
@@ -80,7 +74,7 @@ def synthesize(options: Options) -> None:
         leftover.unlink()
     counts = {"training": options.train_samples, "evaluation": options.eval_samples}
     for split, count in counts.items():
-        chunks = [Chunk(split, first, min(first + CHUNK, count)) for first in range(0, count, CHUNK)]
+        chunks = [Chunk(split, first, min(first + MADE_AT_A_TIME, count)) for first in range(0, count, MADE_AT_A_TIME)]
         for folder in ("rgb", "mask") if split == "training" else ("rgb",):
             (root / split / folder).mkdir(parents=True, exist_ok=True)
         missing = [chunk for chunk in chunks if not _is_done(root, chunk)]
@@ -96,21 +90,6 @@ def synthesize(options: Options) -> None:
     write_json(root / RECIPE, {**recipe, DONE: True}, indent=2)
     shutil.rmtree(root / ".rows", ignore_errors=True)
     print(f"{options.train_samples} training and {options.eval_samples} evaluation samples in {root}")
-
-
-def _recipe(options: Options) -> dict:
-    """What decides every byte of the folder."""
-    names = ("seed", "train_samples", "eval_samples", "skins", "hdri", "backgrounds")
-    recipe = {name: getattr(options, name) for name in names} | {
-        "hand_px": list(options.hand_px),
-        "hand": "left" if options.hand == "left" else "right",
-    }
-    for name in GENERATOR_FOLDERS:
-        folder = Path(recipe[name])
-        if recipe[name] != PROCEDURAL and folder.is_dir():
-            files = sorted(path for path in folder.iterdir() if path.is_file() and not path.name.startswith("."))
-            recipe[name] = [f"{path.name} {path.stat().st_size}" for path in files]
-    return recipe | {"generator": VERSION, "hand_file": hashlib.sha256(HAND_FILE.read_bytes()).hexdigest()[:16]}
 
 
 def _is_complete(root: Path, recipe: dict) -> bool:
@@ -149,7 +128,7 @@ def _made(root: Path, chunks: list[Chunk], workers: int) -> Iterator[Chunk]:
             yield make_chunk(root, chunk)
         return
     context = multiprocessing.get_context("fork")
-    with ProcessPoolExecutor(min(workers, len(chunks)), context, initializer=_start_worker) as pool:
+    with ProcessPoolExecutor(min(workers, len(chunks)), context, initializer=start_maker) as pool:
         try:
             for future in [pool.submit(make_chunk, root, chunk) for chunk in chunks]:
                 yield future.result()
@@ -157,17 +136,6 @@ def _made(root: Path, chunks: list[Chunk], workers: int) -> Iterator[Chunk]:
             raise InputError("a worker was killed, perhaps for want of memory: fewer --workers need less") from error
         finally:
             pool.shutdown(wait=False, cancel_futures=True)
-
-
-def _start_worker() -> None:
-    """A worker ends with the main process, however that ends."""
-    start_worker(0)
-
-    def leave_with_parent() -> None:
-        multiprocessing.parent_process().join()
-        os._exit(1)
-
-    threading.Thread(target=leave_with_parent, daemon=True).start()
 
 
 def _write(path: Path, content: bytes) -> None:

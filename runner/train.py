@@ -46,7 +46,8 @@ class Trainer:
     """Adam with step decay, from a step of the run to its end, one checkpoint at a time.
 
     Everything that decides the next weights is in the checkpoint or follows from seed and step, so that a run that
-    was killed and resumed ends with the weights of one that was not (CPU, same number of threads and processes).
+    was killed and resumed ends with the weights of one that was not (CPU, same number of threads and processes; and no
+    images are still being made in the background, which are there sooner or later).
     """
 
     def __init__(self, setup: Setup, log: logging.Logger, ranks: Ranks) -> None:
@@ -54,9 +55,11 @@ class Trainer:
         self.setup, self.log, self.ranks = setup, log, ranks
         self.model, self.device = setup.model, setup.device
         self.input = {"size": options.size, "mean": options.img_mean, "std": options.img_std}
-        self.network = compile_network(self.model, options.compile)
+        self.network = compile_network(self.model, "none" if options.compile == "auto" else options.compile)
         if ranks.count > 1:
             self.network = DistributedDataParallel(self.network, broadcast_buffers=False)
+        if options.pool_dir is not None and (ranks.count > 1 or options.trunk_samples):
+            raise InputError("--stream with --cache is for a single process, and not for --trunk_samples")
         self.dataset = training_data(options, setup.template.num_vertices[0], self.device.type == "cuda")
         if ranks.count > 1 and (options.trunk_samples or options.trunk_steps):
             raise InputError("--trunk_samples and --trunk_steps are for a single process")
@@ -172,10 +175,12 @@ class Trainer:
         self.optimizer.zero_grad(set_to_none=True)
         sums = 0.0
         for number, part in enumerate(parts, 1):
+            part["known"] = (~part["mirrored"]).nonzero().squeeze(1)  # here, where nothing has to be waited for
             batch = {name: value.to(self.device, non_blocking=True) for name, value in part.items()}
+            known = batch.pop("known")
             batch = finish_features(batch, options.size) if "early" in batch else finish_batch(batch, **self.input)
             with nullcontext() if number == len(parts) or self.ranks.count == 1 else self.network.no_sync():
-                terms, output = self._losses(batch)
+                terms, output = self._losses(batch, known)
                 (terms["loss"] / len(parts)).backward()
             sums = sums + torch.stack(list(terms.values())).detach() / len(parts)
         stop = sums.new_tensor([self.stop_signal or 0])
@@ -208,7 +213,7 @@ class Trainer:
                 board.add_image("train/samples", overview, self.step, dataformats="HWC")
             self.save()
 
-    def _losses(self, batch: dict[str, Tensor]) -> tuple[dict[str, Tensor], dict]:
+    def _losses(self, batch: dict[str, Tensor], known: Tensor) -> tuple[dict[str, Tensor], dict]:
         images = batch["image"]
         if isinstance(images, Tensor):
             images = images.contiguous(memory_format=torch.channels_last)
@@ -218,7 +223,8 @@ class Trainer:
         if self.options.ms_mesh:
             meshes += [batch["mesh"][:, index] for index in self.coarse_vertices]
         maps = (batch["heatmaps"], batch["silhouette"])
-        return cmr_loss(output, meshes, *maps, self.faces, batch["landmarks_px"], self.regressor), output
+        terms = cmr_loss(output, meshes, *maps, self.faces, batch["landmarks_px"], self.regressor, known)
+        return terms, output
 
     def _divergence_report(self, values: dict[str, float]) -> str:
         bad = ", ".join(f"{name} {value}" for name, value in values.items() if not math.isfinite(value))

@@ -1,14 +1,18 @@
 """Where training samples come from: a folder in FreiHAND's layout, or the generator."""
 
+import hashlib
 from pathlib import Path
 
 from datasets.augmentation import AugmentationSettings
 from datasets.augmented import DEVICE, HOST, AugmentedHands, SampleSettings
 from datasets.freihand import FreiHANDTraining
 from datasets.synthetic import SyntheticTraining
+from datasets.synthetic_pool import SyntheticPool
+from models.mobile import MIRRORED_SHARE, MOBILE
 from options import Options
 from options.options import GENERATOR_FOLDERS, PROCEDURAL
-from synthesis.generator import GeneratorSettings
+from synthesis.generator import VERSION, GeneratorSettings
+from synthesis.hand import HAND_FILE
 from utils.errors import InputError
 
 
@@ -17,8 +21,9 @@ def training_data(options: Options, num_vertices: int, on_gpu: bool = False) -> 
     pixels = options.augment
     if pixels == "auto":
         pixels = DEVICE if on_gpu else HOST
+    mirrored_share = 0.5 if options.flip_aug else MIRRORED_SHARE if options.model == MOBILE else 0.0
     augmentation = AugmentationSettings(
-        options.pos_aug, options.rot_aug, options.color_aug, options.flip_aug, options.upright_aug
+        options.pos_aug, options.rot_aug, options.color_aug, mirrored_share, options.upright_aug
     )
     settings = SampleSettings(options.size, augmentation, options.img_mean, options.img_std, options.seed, pixels)
     if not options.stream:
@@ -28,7 +33,11 @@ def training_data(options: Options, num_vertices: int, on_gpu: bool = False) -> 
         return FreiHANDTraining(options.data_root, num_vertices, settings, options.cache_dir)
     if options.data_dir is not None:
         raise InputError(f"this run generates its images (--stream {options.stream}): leave --data_dir out")
-    return SyntheticTraining(generator_settings(options), options.stream, num_vertices, settings)
+    generated = generator_settings(options)
+    if options.pool_dir is None:
+        return SyntheticTraining(generated, options.stream, num_vertices, settings)
+    recipe = generator_recipe(options) | {"samples": options.stream}
+    return SyntheticPool(options.pool_dir, recipe, generated, options.stream, num_vertices, settings, options.makers)
 
 
 def generator_settings(options: Options) -> GeneratorSettings:
@@ -45,3 +54,19 @@ def generator_settings(options: Options) -> GeneratorSettings:
         hand_px=options.hand_px,
         left=options.hand == "left",
     )
+
+
+def generator_recipe(options: Options) -> dict:
+    """What decides every byte of an image of the generator."""
+    recipe = {name: getattr(options, name) for name in ("seed", *sorted(GENERATOR_FOLDERS))}
+    for name in GENERATOR_FOLDERS:
+        folder = Path(recipe[name])
+        if recipe[name] != PROCEDURAL and folder.is_dir():
+            files = sorted(path for path in folder.iterdir() if path.is_file() and not path.name.startswith("."))
+            recipe[name] = [f"{path.name} {path.stat().st_size}" for path in files]
+    return recipe | {
+        "hand_px": list(options.hand_px),
+        "hand": "left" if options.hand == "left" else "right",
+        "generator": VERSION,
+        "hand_file": hashlib.sha256(HAND_FILE.read_bytes()).hexdigest()[:16],
+    }

@@ -32,7 +32,7 @@ def finished(*arguments):
 @pytest.mark.parametrize("pixels", [HOST, DEVICE])
 @pytest.mark.parametrize("flip", [False, True])
 def test_samples_are_those_of_the_reference(rendered_freihand, template, pixels, flip):
-    augmentation = AugmentationSettings(flip=flip)
+    augmentation = AugmentationSettings(mirrored_share=0.5 * flip)
     for epoch in range(4):
         arguments = (rendered_freihand, template.num_vertices[0])
         expected = finished(*arguments, REFERENCE, augmentation, epoch)
@@ -86,6 +86,7 @@ def test_heat_maps_are_those_of_the_reference(seed, half):
         "pixels": np.zeros((2 * half, 2 * half, 3), np.uint8),
         "mask": np.zeros((half, half), np.uint8),
         "mesh": np.zeros((5, 3), np.float32),
+        "mirrored": False,
     }
     samples = [black | {"landmarks_px": hand.numpy()} for hand in landmarks]
     for found in (

@@ -126,7 +126,7 @@ def augmented(sample: HandSample, chosen: AugmentationSettings, size: int, seed:
 @given(seed=st.integers(0, 2**32 - 1), flip=st.booleans())
 def test_augmentation_keeps_image_mesh_and_camera_together(seed, flip, sample, template):
     original, wrist = sample
-    chosen = AugmentationSettings(flip=flip)
+    chosen = AugmentationSettings(mirrored_share=0.5 * flip)
     result = augmented(original, chosen, 224, seed)
     assert_consistent(result, wrist, template.joint_regressor, 1e-6)
     assert result.image.shape == (224, 224, 3)
@@ -184,7 +184,7 @@ def test_the_crop_is_around_what_stays_in_the_image(seed, mirrored, sample):
     mask[top : top + rng.integers(1, 30), left : left + rng.integers(1, 30)] = 255
     drawn = draw_augmentation(
         replace(sample[0], image=np.zeros((80, 80, 3), np.uint8), mask=mask),
-        AugmentationSettings(position=0.0, color=False, flip=mirrored),
+        AugmentationSettings(position=0.0, color=False, mirrored_share=float(mirrored)),
         rng,
     )
     points = largest_contour(mask > 127)[:, 0].astype(float)

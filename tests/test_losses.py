@@ -128,6 +128,54 @@ def test_a_network_that_says_where_landmarks_are_has_more_to_learn():
     torch.testing.assert_close(terms["loss"] - without, expected)
 
 
+def test_of_a_mirrored_hand_only_the_side_is_learned():
+    output, meshes, heatmaps, silhouette = batch()
+    log_odds = torch.tensor([-2.0, 0.5])
+    terms = cmr_loss(
+        output | {"mirrored": log_odds},
+        meshes,
+        heatmaps,
+        silhouette,
+        FACES,
+        torch.zeros(2, 21, 2),
+        known=torch.tensor([0]),
+    )
+    first = {
+        name: [level[:1] for level in value] if isinstance(value, list) else value[:1] for name, value in output.items()
+    }
+    alone = cmr_loss(first, [mesh[:1] for mesh in meshes], heatmaps[:1], silhouette[:1], FACES)
+    side = 0.5 * (torch.nn.functional.softplus(log_odds[0]) + torch.nn.functional.softplus(-log_odds[1])) / 2
+    torch.testing.assert_close(terms["side_loss"], side)
+    torch.testing.assert_close(terms["loss"] - side, alone["loss"])
+
+
+def test_landmarks_of_mirrored_hands_do_not_count():
+    output, meshes, heatmaps, silhouette = batch()
+    regressor = torch.rand(21, 4, generator=torch.Generator().manual_seed(2))
+    output |= {"mirrored": torch.zeros(2), "landmarks": torch.zeros(2, 21, 2)}
+    terms, moved = (
+        cmr_loss(output, meshes, heatmaps, silhouette, FACES, landmarks, regressor, known=torch.tensor([1]))
+        for landmarks in (torch.ones(2, 21, 2), torch.tensor([500.0, 1.0]).view(2, 1, 1).expand(2, 21, 2))
+    )
+    torch.testing.assert_close(terms["landmark_loss"], torch.tensor(0.01))
+    torch.testing.assert_close(moved["loss"], terms["loss"])
+
+
+def test_a_batch_of_mirrored_hands_teaches_nothing_but_that():
+    output, meshes, heatmaps, silhouette = batch()
+    output["mirrored"] = torch.zeros(2)
+    leaves = [output["uv_pred"], output["mask_pred"], *output["mesh_pred"], output["mirrored"]]
+    for leaf in leaves:
+        leaf.requires_grad_()
+    terms = cmr_loss(
+        output, meshes, heatmaps, silhouette, FACES, torch.zeros(2, 21, 2), known=torch.tensor([], dtype=torch.long)
+    )
+    terms["loss"].backward()
+    assert all(not leaf.grad.any() for leaf in leaves[:-1])
+    torch.testing.assert_close(leaves[-1].grad, torch.full((2,), -0.5 * 0.5 / 2))
+    torch.testing.assert_close(terms["loss"], terms["side_loss"])
+
+
 def test_losses_are_float32_for_a_bf16_network():
     output, meshes, heatmaps, silhouette = batch()
     half = {

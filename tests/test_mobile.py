@@ -14,6 +14,7 @@ from datasets.freihand import FreiHANDTraining
 from detection.hands import LANDMARK_PX
 from detection.networks import FOLDER
 from models import build_model
+from models.checkpoint import model_from_checkpoint, read_checkpoint
 from models.inference import for_inference
 from models.mobile import mean_position
 from models.spiral import _ManyProducts
@@ -63,6 +64,26 @@ def test_folded_copy_predicts_the_same(mobile):
     for name in ("uv_pred", "mask_pred", "landmarks"):
         torch.testing.assert_close(found[name], expected[name], atol=2e-3, rtol=1e-4)
     torch.testing.assert_close(found["mesh_pred"][0], expected["mesh_pred"][0], atol=1e-4, rtol=1e-4)
+
+
+def test_a_single_image_leaves_the_number_of_threads_as_it_was(mobile):
+    network, threads = for_inference(mobile), torch.get_num_threads()
+    images = torch.rand(2, 3, 224, 224)
+    with torch.inference_mode():
+        together, alone = network(images), network(images[:1])
+    assert torch.get_num_threads() == threads
+    torch.testing.assert_close(alone["landmarks"], together["landmarks"][:1], atol=1e-2, rtol=1e-4)
+    with pytest.raises(RuntimeError), torch.inference_mode():
+        network(images[:1, :2])
+    assert torch.get_num_threads() == threads
+
+
+def test_mirror_images_can_be_told_without_weights_for_it(mobile, template, tmp_path):
+    weights = {name: value for name, value in mobile.state_dict().items() if not name.startswith("mirrored")}
+    torch.save({"model_state_dict": weights, "template_digest": template.digest}, tmp_path / "before.pt")
+    model = model_from_checkpoint(read_checkpoint(tmp_path / "before.pt"), template).eval()
+    with torch.inference_mode():
+        assert (model(torch.rand(2, 3, 224, 224))["mirrored"] == 0.5).all()
 
 
 def test_mean_of_a_map_is_where_its_mass_is():

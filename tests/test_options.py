@@ -109,6 +109,7 @@ def test_errors_reach_the_terminal_without_a_traceback(tmp_path):
         (["--phase", "demo", "--stream", "3"], "--phase train"),
         (["--phase", "train", "--stream", "3", "--data_dir", "x"], "leave one of them out"),
         (["--phase", "train", "--hand", "left"], "with --stream"),
+        (["--phase", "train", "--stream", "3", "--makers", "4"], "with --cache"),
         (["--phase", "eval", "--skins", "x"], "--phase synth"),
     ],
 )

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from scipy.optimize import least_squares
 
 from models.registration import register
-from models.reprojection import fit_distances, refine
+from models.reprojection import NEAR_PX, fit_distances, gauss_newton, gauss_newton_tensors, refine
 from tests.test_registration import SIZE, camera, project, random_hands
 
 
@@ -69,6 +69,19 @@ def test_an_outlier_and_what_is_not_a_number_are_left_out():
     found = refine(start, joints, landmarks, torch.ones(2, 21), K, SIZE)
     torch.testing.assert_close(found.translation_m, truth, atol=1e-6, rtol=0)
     torch.testing.assert_close(found.residual_px, torch.zeros(2, dtype=torch.float64), atol=1e-4, rtol=0)
+
+
+@settings(deadline=None, max_examples=25)
+@given(seed=st.integers(0, 2**31 - 1), noise_px=st.floats(0, 20), near_px=st.sampled_from([0.0, NEAR_PX]))
+def test_compiled_loops_equal_the_tensor_operations(seed, noise_px, near_px):
+    joints, truth = random_hands(3, seed)
+    K, generator = camera(3), torch.Generator().manual_seed(seed)
+    landmarks = project(joints + truth[:, None], K)
+    landmarks += noise_px * torch.randn(landmarks.shape, generator=generator, dtype=torch.float64)
+    weight = torch.rand(3, 21, generator=generator, dtype=torch.float64)
+    weight[1, :12] = 0
+    batch = (truth + 0.02, joints, landmarks, weight, K)
+    torch.testing.assert_close(gauss_newton(*batch, near_px), gauss_newton_tensors(*batch, near_px), atol=1e-7, rtol=0)
 
 
 def test_nothing_worse_and_nothing_without_weight():
