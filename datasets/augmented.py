@@ -65,12 +65,12 @@ class AugmentedHands(Dataset, ABC):
         sample = self.read(index, epoch)
         drawn = draw_augmentation(sample, settings.augmentation, np.random.default_rng((settings.seed, epoch, index)))
         if settings.pixels == REFERENCE:
-            return self._finished(augment(sample, drawn, size)) | {"mirrored": drawn.mirrored}
+            return self._finished(augment(sample, drawn, size)) | {"mirrored": np.bool_(drawn.mirrored)}
         landmarks, vertices = augmented_geometry(sample, drawn, size)
         geometry = {
             "landmarks_px": landmarks.astype(np.float32),
             "mesh": (vertices / MESH_SCALE_M).astype(np.float32),
-            "mirrored": drawn.mirrored,
+            "mirrored": np.bool_(drawn.mirrored),
         }
         if settings.pixels == HOST:
             image, mask = augmented_pixels(sample, drawn, size)

@@ -73,12 +73,12 @@ class SyntheticPool(AugmentedHands):
         if len(missing):
             generator.prepare()
         context = multiprocessing.get_context("fork")  # textures, lights and compiled code are there already
-        self.makers: list[tuple[int, np.ndarray]] = []  # what tells that a process has ended, and its chunks
+        self.makers: list[tuple[multiprocessing.Process, np.ndarray]] = []  # with the chunks that each makes
         for maker in range(min(makers, len(missing))):
             chunks = missing[maker::makers]
             process = context.Process(target=_make, args=(generator, mapped, chunks, self.lock), daemon=True)
             process.start()
-            self.makers.append((process.sentinel, chunks))
+            self.makers.append((process, chunks))
 
     def __len__(self) -> int:
         return self.samples
@@ -96,9 +96,9 @@ class SyntheticPool(AugmentedHands):
         return min(complete * MADE_AT_A_TIME, self.samples)
 
     def _look_after_makers(self) -> None:
-        ended = wait([sentinel for sentinel, _ in self.makers], 0)
-        for sentinel, chunks in self.makers:
-            if sentinel in ended and (self.states[chunks] != DONE).any():
+        ended = wait([process.sentinel for process, _ in self.makers], 0)
+        for process, chunks in self.makers:
+            if process.sentinel in ended and (self.states[chunks] != DONE).any():
                 raise InputError(
                     f"{self.folder}: a process that generates has ended early (see above; otherwise, perhaps for want "
                     "of memory or disk). Start again, perhaps with fewer --makers: what is there is kept"
@@ -132,8 +132,7 @@ def _locked(folder: Path) -> IO:
     path = folder / ".lock"
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        if any(folder.iterdir()) and not (folder / RECIPE).is_file() and not path.is_file():
-            raise InputError(f"--cache {folder}: holds something else; name another folder")
+        _require_own(folder)
         lock = path.open("w")
     except OSError as error:
         raise InputError(f"--cache {folder}: cannot write here ({error.strerror}); name another folder") from error
@@ -150,12 +149,25 @@ def _locked(folder: Path) -> IO:
             raise InputError(f"--cache {folder}: cannot be locked ({error.strerror}); name another folder") from error
 
 
+def _require_own(folder: Path) -> None:
+    """Raises InputError if a folder holds what is not a pool's."""
+    path = folder / RECIPE
+    if path.is_file():
+        found = read_json(path, "the recipe of generated images")
+        own = isinstance(found, dict) and isinstance(found.get("recipe"), dict) and "made" in found
+    else:
+        own = all(other.name == ".lock" or other.name.startswith(f".{RECIPE}.") for other in folder.iterdir())
+    if not own:
+        raise InputError(f"--cache {folder}: holds something else; name another folder")
+
+
 def _opened(folder: Path, recipe: dict, shapes: dict) -> dict[str, np.ndarray]:
     """The arrays of a pool, mapped for writing; made first where it is new."""
     path = folder / RECIPE
     found = read_json(path, "the recipe of generated images") if path.is_file() else None
     if found is not None and found["recipe"] != recipe:
-        changed = sorted(name for name in recipe if found["recipe"].get(name) != recipe[name])
+        names = recipe.keys() | found["recipe"].keys()
+        changed = sorted(name for name in names if found["recipe"].get(name) != recipe.get(name))
         raise InputError(f"--cache {folder}: was made with another {', '.join(changed)}; name another folder")
     if found is None or not found["made"]:
         write_json(path, {"recipe": recipe, "made": False})

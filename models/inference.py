@@ -1,8 +1,9 @@
 """The same network, rearranged for inference: fewer operations, equal outputs up to rounding."""
 
 import copy
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from collections.abc import Sequence
+from contextlib import nullcontext
+from threading import Lock
 
 import torch
 from torch import Tensor
@@ -96,18 +97,30 @@ class InferenceMobileCMR(_Rearranged, MobileCMR):
 
     def _some(self, images: Tensor, as_logits: bool) -> Output:
         alone = len(images) == 1 and images.device.type == "cpu"
-        with _single_thread() if alone else nullcontext():
+        with _single_thread if alone else nullcontext():
             return super()._some(images, as_logits)
 
 
-@contextmanager
-def _single_thread() -> Iterator[None]:
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(threads)
+class _SingleThread:
+    """A context in which PyTorch uses one thread, in all threads of the program: the last to leave restores theirs."""
+
+    def __init__(self) -> None:
+        self.lock, self.inside, self.threads = Lock(), 0, 1
+
+    def __enter__(self) -> None:
+        with self.lock:
+            if self.inside == 0:
+                self.threads = torch.get_num_threads()
+            self.inside += 1
+            torch.set_num_threads(1)
+
+    def __exit__(self, *_: object) -> None:
+        with self.lock:
+            self.inside -= 1
+            torch.set_num_threads(self.threads if self.inside == 0 else 1)
+
+
+_single_thread = _SingleThread()
 
 
 def for_inference(model: CMR | MobileCMR, precision: str = "float32", compiled: str = "none") -> torch.nn.Module:

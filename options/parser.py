@@ -6,7 +6,7 @@ from dataclasses import fields
 from pathlib import Path
 
 from options.checks import check_values
-from options.options import GENERATOR_FOLDERS, PROCEDURAL, Options, stated_default, value_type
+from options.options import GENERATOR_FOLDERS, NOT_KEPT, PROCEDURAL, Options, stated_default, value_type
 from utils.errors import InputError
 
 TITLES = {
@@ -23,8 +23,8 @@ def parse_options(arguments: Sequence[str] | None = None) -> Options:
     """Parse the command line. Leaves with status 2 on an unknown option, raises InputError on a contradictory one."""
     namespace = _build_parser().parse_args(arguments)
     given = {name: tuple(value) if isinstance(value, list) else value for name, value in vars(namespace).items()}
-    for name in GENERATOR_FOLDERS & set(given):  # a resumed run may be started from elsewhere
-        if given[name] != PROCEDURAL:
+    for name in (GENERATOR_FOLDERS | {"cache"}) & set(given):  # a resumed run may be started from elsewhere
+        if given[name] not in (PROCEDURAL, *NOT_KEPT):
             given[name] = str(Path(given[name]).resolve())
     options = Options(**given)
     check_values(options)
@@ -89,7 +89,7 @@ def _check_combination(options: Options, given: set[str]) -> None:
     for name in sorted({"stream", "makers", "cache", "augment", "accumulate"} & given):
         if options.phase != "train":
             raise InputError(f"--{name} belongs to --phase train; --phase {options.phase} does not use it")
-    if "makers" in given and options.pool_dir is None and options.resume is None:
+    if "makers" in given and options.pool_dir is None and (options.resume is None or options.weights_only):
         raise InputError("--makers is for --stream with --cache, where generated images are kept")
     if options.stream and "data_dir" in given:
         raise InputError("--stream generates the samples and --data_dir reads them: leave one of them out")

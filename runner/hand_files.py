@@ -36,7 +36,7 @@ def _hand(hand: PhotoHand) -> dict:
     return {
         "side": hand.side,
         "score": None if found is None else round(found.presence, 4),
-        "right_probability": None if found is None else round(found.right, 4),
+        "side_probability": None if np.isnan(hand.side_probability) else round(hand.side_probability, 4),
         "box_px": _rounded(hand.box_px, DECIMALS_PX),
         "K": _rounded(hand.camera.K, 4),
         "K_from": hand.camera.source,

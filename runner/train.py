@@ -271,7 +271,7 @@ class Trainer:
         except (KeyError, TypeError, ValueError, RuntimeError) as error:
             raise InputError(
                 f"{self.options.checkpoint}: its training state cannot be used ({error!r}); to start from its weights "
-                "only, save its model_state_dict as a file of its own"
+                "only, use --weights_only"
             ) from error
         if self.device.type == "cuda" and len(training["rng"]["cuda"]) == torch.cuda.device_count():
             torch.cuda.set_rng_state_all(training["rng"]["cuda"])

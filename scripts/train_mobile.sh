@@ -8,12 +8,12 @@
 #   DATA_SEED        of the images                                              11
 #   DATA, RUN        where the data goes, name of the run                       data/Mobile, mobile
 #   POOL             for a GPU, instead of SAMPLES and TRUNK_SAMPLES: so many images, generated while training goes on,
-#                    165 kB each in DATA/pool; all of the trunk learns, from batches of 256 in bf16
+#                    165 kB each; all of the trunk learns, from batches of 256 in bf16. DATA is data/MobilePool then
 # Arguments pass through to the training:
 #   HDRI=data/hdri ./scripts/train_mobile.sh --device cuda
 #   HDRI=data/hdri POOL=160000 ./scripts/train_mobile.sh --makers 9 --workers 5
 source "$(dirname "${BASH_SOURCE[0]}")/python_env.sh"
-DATA="${DATA:-$ROOT/data/Mobile}" RUN="${RUN:-mobile}"
+DATA="${DATA:-$ROOT/data/Mobile${POOL:+Pool}}" RUN="${RUN:-mobile}"
 SCENES=(--seed "${DATA_SEED:-11}" --hand_px 84 168 --skins "${SKINS:-procedural}" --hdri "${HDRI:-procedural}")
 
 WRITTEN="${SAMPLES:-60000}" FOLDER="$DATA"

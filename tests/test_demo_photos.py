@@ -52,6 +52,8 @@ def test_every_kind_of_image_gives_the_same_hand(results):
     out, _ = results
     (plain,) = hands_of(out, "plain")
     assert plain["K_from"] == "fov"
+    assert plain["side"] == "right"
+    assert 0.5 < plain["side_probability"] <= 1
     assert plain["scale_and_depth_approximate"]
     for name in ("deep", "grey", "cmyk", "turned"):
         (hand,) = hands_of(out, name)

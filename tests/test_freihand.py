@@ -38,7 +38,9 @@ def test_samples(rendered_freihand, template):
         "landmarks_px": (21, 2),
         "heatmaps": (21, 48, 48),
         "silhouette": (48, 48),
+        "mirrored": (),
     }
+    assert not sample.pop("mirrored")
     assert all(value.dtype == np.float32 for value in sample.values())
     assert -1 <= sample["image"].min() <= sample["image"].max() <= 1
     # The mesh is relative to the wrist, in units of 0.2 m.

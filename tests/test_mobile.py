@@ -15,7 +15,7 @@ from detection.hands import LANDMARK_PX
 from detection.networks import FOLDER
 from models import build_model
 from models.checkpoint import model_from_checkpoint, read_checkpoint
-from models.inference import for_inference
+from models.inference import _single_thread, for_inference
 from models.mobile import mean_position
 from models.spiral import _ManyProducts
 from utils.errors import InputError
@@ -75,6 +75,9 @@ def test_a_single_image_leaves_the_number_of_threads_as_it_was(mobile):
     torch.testing.assert_close(alone["landmarks"], together["landmarks"][:1], atol=1e-2, rtol=1e-4)
     with pytest.raises(RuntimeError), torch.inference_mode():
         network(images[:1, :2])
+    assert torch.get_num_threads() == threads
+    with _single_thread, _single_thread:
+        assert torch.get_num_threads() == 1
     assert torch.get_num_threads() == threads
 
 

@@ -123,6 +123,7 @@ def test_a_stream_never_repeats_and_is_repeatable(template):
     data = SyntheticTraining(GeneratorSettings(seed=2), 10, template.num_vertices[0], settings)
     first, again, later = data[0, 3], data[0, 3], data[1, 3]
     assert len(data) == 10
+    assert not any(sample.pop("mirrored") for sample in (first, again, later))
     for name, value in first.items():
         np.testing.assert_array_equal(value, again[name])
         assert np.abs(value - later[name]).max() > 0.01

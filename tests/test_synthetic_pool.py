@@ -68,6 +68,10 @@ def test_other_runs_other_recipes_and_other_folders_are_refused(filled, template
     with pytest.raises(InputError, match="another seed"):
         pool(filled.folder, template, seed=6)
     (tmp_path / "images.npy").write_bytes(b"of somebody else")
+    (tmp_path / ".lock").touch()
+    with pytest.raises(InputError, match="something else"):
+        pool(tmp_path, template)
+    (tmp_path / "pool.json").write_text('{"width": 3}')
     with pytest.raises(InputError, match="something else"):
         pool(tmp_path, template)
     assert (tmp_path / "images.npy").read_bytes() == b"of somebody else"
@@ -87,13 +91,17 @@ def test_a_pool_that_was_left_is_completed(filled, template):
     np.testing.assert_array_equal(again.read(0).image, first)
 
 
-def test_a_process_that_was_killed_is_missed(template, tmp_path):
+def test_processes_that_were_killed_are_missed(template, tmp_path):
     makers_have_ended()
-    left_alone = pool(tmp_path, template, samples=10_000, makers=1)
-    (maker,) = multiprocessing.active_children()
-    maker.kill()
+    left_alone = pool(tmp_path, template, samples=10_000, makers=3)
+    for maker in multiprocessing.active_children():
+        maker.kill()
+        maker.join()
+    del maker
+    left_alone.in_threads = False  # processes start when those are gone
+    batches = load_batches(left_alone, [[(0, 0)], [(0, 1)]], workers=2)
     with pytest.raises(InputError, match="ended early"):
-        left_alone.read(0)
+        next(batches)
 
 
 def test_training_on_a_pool_ends_although_it_is_not_full(tmp_path):
