@@ -74,14 +74,15 @@ def main() -> None:
         }
     }
     print(f"{report['machine']}\n")
+    timed, extras = CASES | GPU_CASES, EXTRAS | GPU_EXTRAS
     for name in names(device.type == "cuda"):
         if not re.search(arguments.only, name):
             continue
-        if name in CASES | GPU_CASES:
-            case = (CASES | GPU_CASES)[name](bench)
+        if name in timed:
+            case = timed[name](bench)
             report[name] = describe(case, compare(case.ways, arguments.seconds))
         else:
-            report[name] = (EXTRAS | GPU_EXTRAS)[name](bench, arguments)
+            report[name] = extras[name](bench, arguments)
         write_json(arguments.out / "benchmark.json", report, indent=2)
     print(f"\n{arguments.out / 'benchmark.json'}")
 

@@ -177,7 +177,8 @@ def image_to_mesh(bench: Bench, batch: int) -> Case:
         return predictor.predict(torch.from_numpy(inputs), torch.from_numpy(np.stack(crop_K))).vertices_m
 
     ways = {BASELINE: one_by_one} | {name: partial(together, predictor) for name, predictor in predictors.items()}
-    meshes = {name: vertices - vertices[:, :1] for name, vertices in ((name, way()) for name, way in ways.items())}
+    vertices = {name: way() for name, way in ways.items()}
+    meshes = {name: found - found[:, :1] for name, found in vertices.items()}
     checks = {
         f"{name}: largest difference of the mesh relative to its first vertex, m": float(
             np.abs(mesh - meshes[BASELINE]).max()

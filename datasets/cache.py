@@ -74,17 +74,24 @@ def new_arrays(
     Raises:
         InputError: there is no room for them.
     """
-    needed = sum(int(np.prod(shape)) * np.dtype(kind).itemsize for shape, kind in shapes.values())
+    require_room(folder, shapes, final)
+    return {
+        name: np.lib.format.open_memmap(folder / f"{name}.npy", mode="w+", dtype=kind, shape=shape)
+        for name, (shape, kind) in shapes.items()
+    }
+
+
+def require_room(
+    folder: Path, shapes: dict[str, tuple[tuple[int, ...], type]], final: Path | None = None, share: float = 1.0
+) -> None:
+    """Raises InputError if a disk has no room for a share of the files of `new_arrays`."""
+    needed = share * sum(int(np.prod(shape)) * np.dtype(kind).itemsize for shape, kind in shapes.values())
     free = shutil.disk_usage(folder).free
     if free < needed * 1.05:
         raise InputError(
             f"{final or folder}: decoded data needs {needed / 1e9:.1f} GB and {free / 1e9:.1f} GB are free; name a "
             "folder on another disk with --cache, or do without with --cache none"
         )
-    return {
-        name: np.lib.format.open_memmap(folder / f"{name}.npy", mode="w+", dtype=kind, shape=shape)
-        for name, (shape, kind) in shapes.items()
-    }
 
 
 def checksum(*arrays: np.ndarray) -> int:

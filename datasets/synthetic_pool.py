@@ -3,7 +3,6 @@
 import fcntl
 import multiprocessing
 import os
-import shutil
 import time
 from multiprocessing.connection import wait
 from pathlib import Path
@@ -13,7 +12,7 @@ import numpy as np
 
 from datasets.augmentation import HandSample
 from datasets.augmented import REFERENCE, AugmentedHands, SampleSettings
-from datasets.cache import CachedHands, checksum, new_arrays
+from datasets.cache import CachedHands, checksum, new_arrays, require_room
 from datasets.freihand_files import check_topology
 from datasets.loading import MADE_AT_A_TIME, start_maker
 from synthesis.camera import IMAGE_SIZE_PX
@@ -69,7 +68,8 @@ class SyntheticPool(AugmentedHands):
         self.source = CachedHands(folder, growing=True)
         self.complete_chunks, self.looked = 0, time.monotonic()
         missing = np.flatnonzero(self.states == MISSING)
-        _require_room(folder, len(missing) * MADE_AT_A_TIME, shapes)
+        # The files take no room until they are written to, and a full disk then ends a process at once.
+        require_room(folder, shapes, share=len(missing) / len(self.states))
         if len(missing):
             generator.prepare()
         context = multiprocessing.get_context("fork")  # textures, lights and compiled code are there already
@@ -177,15 +177,6 @@ def _opened(folder: Path, recipe: dict, shapes: dict) -> dict[str, np.ndarray]:
         return {name: np.load(folder / f"{name}.npy", mmap_mode="r+", allow_pickle=False) for name in shapes}
     except (OSError, ValueError) as error:
         raise InputError(f"--cache {folder}: cannot be read ({error}); delete it, it will be made anew") from error
-
-
-def _require_room(folder: Path, images: int, shapes: dict) -> None:
-    """The files of a pool take no room until they are written to, and a full disk then ends a process at once."""
-    each = sum(int(np.prod(shape[1:])) * np.dtype(kind).itemsize for shape, kind in shapes.values())
-    if images * each > (free := shutil.disk_usage(folder).free):
-        raise InputError(
-            f"--cache {folder}: {images} more images need {images * each / 1e9:.1f} GB and {free / 1e9:.1f} GB are free"
-        )
 
 
 def _make(generator: HandGenerator, arrays: dict[str, np.ndarray], chunks: np.ndarray, lock: IO) -> None:

@@ -77,15 +77,17 @@ class HandPredictor:
     ) -> None:
         self.device = next(model.parameters()).device
         on_gpu = self.device.type == "cuda"
-        recorded = compiled == RECORDED_KERNELS or (compiled == "auto" and on_gpu)
+        if compiled == "auto":
+            compiled = RECORDED_KERNELS if on_gpu else "none"
+        recorded = compiled == RECORDED_KERNELS
         if recorded and not on_gpu:
             raise InputError(f"{RECORDED_KERNELS}: a network on a CPU has no kernels to record")
-        self.model = for_inference(model, precision, "none" if recorded or compiled == "auto" else compiled)
+        network = for_inference(model, precision, "none" if recorded else compiled)
         self.mobile = isinstance(model, MobileCMR)
         self.template = template
         self.size, self.mean, self.std = size, mean, std
         self.regressor = torch.from_numpy(template.joint_regressor)
-        see = partial(what_is_seen, self.model, size, self.mobile)
+        see = partial(what_is_seen, network, size, self.mobile)
         self._see = Recorded(see) if recorded else see
 
     def __call__(self, image: np.ndarray, K: np.ndarray) -> Hands:

@@ -45,10 +45,10 @@ def bounded_minimum(moments: np.ndarray, depth: float, step: np.ndarray) -> None
 
 
 @compiled_loops
-def _add_products(moments: np.ndarray, row: np.ndarray) -> None:
+def add_products(moments: np.ndarray, row: np.ndarray, weight: float = 1.0) -> None:
     for i in range(4):
         for k in range(4):
-            moments[i, k] += row[i] * row[k]
+            moments[i, k] += weight * row[i] * row[k]
 
 
 @compiled_loops
@@ -80,8 +80,8 @@ def _fit_landmarks(
         moments[:] = 0.0
         for j in range(count):
             if used[j]:
-                _add_products(moments, rows[j, 0])
-                _add_products(moments, rows[j, 1])
+                add_products(moments, rows[j, 0])
+                add_products(moments, rows[j, 1])
         bounded_minimum(moments, 0.0, translation)
         if rejection == stages.MAX_REJECTIONS:
             break
@@ -162,7 +162,7 @@ def _outline_moments(
         for i in range(3):
             row[i] = (AXES[axis, 0] * K[0, i] + AXES[axis, 1] * K[1, i] - position * K[2, i]) * scale
         row[3] = (position - extents_px[e // len(AXES), axis]) / image_size
-        _add_products(moments, row)
+        add_products(moments, row)
 
 
 @compiled_loops

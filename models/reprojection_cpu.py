@@ -5,7 +5,7 @@ import math
 
 import numpy as np
 
-from models.registration_cpu import bounded_minimum, compiled_loops
+from models.registration_cpu import add_products, bounded_minimum, compiled_loops
 
 
 @compiled_loops
@@ -35,9 +35,7 @@ def gauss_newton(
                     for i in range(3):
                         row[i] = (K[b, e, i] - pixel * K[b, 2, i]) / point[2]
                     row[3] = off
-                    for i in range(4):
-                        for k in range(4):
-                            moments[i, k] += counts * row[i] * row[k]
+                    add_products(moments, row, counts)
             bounded_minimum(moments, translation[b, 2], step)
             translation[b] += step
     return translation

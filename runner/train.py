@@ -175,9 +175,9 @@ class Trainer:
         self.optimizer.zero_grad(set_to_none=True)
         sums = 0.0
         for number, part in enumerate(parts, 1):
-            part["known"] = (~part["mirrored"]).nonzero().squeeze(1)  # here, where nothing has to be waited for
+            known = (~part["mirrored"]).nonzero().squeeze(1)  # here, where nothing has to be waited for
+            known = known.to(self.device, non_blocking=True)
             batch = {name: value.to(self.device, non_blocking=True) for name, value in part.items()}
-            known = batch.pop("known")
             batch = finish_features(batch, options.size) if "early" in batch else finish_batch(batch, **self.input)
             with nullcontext() if number == len(parts) or self.ranks.count == 1 else self.network.no_sync():
                 terms, output = self._losses(batch, known)

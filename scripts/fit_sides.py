@@ -12,7 +12,6 @@ import sys
 from pathlib import Path
 
 import numpy as np
-from scipy.optimize import minimize
 from tqdm import tqdm
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -21,10 +20,10 @@ sys.path.insert(0, str(ROOT))
 from datasets.freihand_files import read_rows  # noqa: E402
 from models.photo import PhotoPredictor, side_features  # noqa: E402
 from models.pretrained import load_pretrained  # noqa: E402
+from scripts.logistic import logistic_weights  # noqa: E402
 from utils.images import read_image  # noqa: E402
 
 FOLDS = 5
-RIDGE = 1e-3
 
 
 def differences(predictor: PhotoPredictor, root: Path, count: int) -> np.ndarray:
@@ -41,11 +40,7 @@ def differences(predictor: PhotoPredictor, root: Path, count: int) -> np.ndarray
 
 def fit(rows: np.ndarray) -> np.ndarray:
     """Weights (4,) with which the sum of the differences is positive."""
-
-    def loss(weights: np.ndarray) -> float:
-        return float(np.logaddexp(0, -rows @ weights).mean() + RIDGE * (weights**2).sum())
-
-    return minimize(loss, np.zeros(rows.shape[1])).x
+    return logistic_weights(rows, True)
 
 
 def main() -> None:

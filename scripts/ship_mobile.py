@@ -17,7 +17,6 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from scipy.optimize import minimize
 from tqdm import tqdm
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -27,6 +26,7 @@ from datasets.freihand_files import read_rows  # noqa: E402
 from models.photo import Calibration, PhotoPredictor, confidence_features  # noqa: E402
 from models.pretrained import SHIPPED_WEIGHTS, load_pretrained  # noqa: E402
 from models.weight_file import read_weight_file  # noqa: E402
+from scripts.logistic import logistic_weights  # noqa: E402
 from utils.files import atomic_write  # noqa: E402
 from utils.images import read_image  # noqa: E402
 from utils.joints import NUM_JOINTS, hand_length  # noqa: E402
@@ -34,7 +34,6 @@ from utils.metrics import fit_similarity, point_errors  # noqa: E402
 
 KEPT_OPTIONS = ("size", "img_mean", "img_std", "model", "backbone", "template", "out_channels")
 LONG_M = 0.16  # from the wrist along the bones to the middle finger's tip: hardly any child's
-RIDGE = 1e-3  # of the calibration's weights
 
 
 def measure(predictor: PhotoPredictor, root: Path, count: int) -> dict[str, np.ndarray]:
@@ -66,13 +65,8 @@ def measure(predictor: PhotoPredictor, root: Path, count: int) -> dict[str, np.n
 
 
 def calibrate(features: np.ndarray, good: np.ndarray, good_mm: float) -> Calibration:
-    """Logistic regression of whether a hand is good."""
-
-    def loss(weights: np.ndarray) -> float:
-        value = features @ weights
-        return float(np.logaddexp(0, np.where(good, -value, value)).mean() + RIDGE * (weights[1:] ** 2).sum())
-
-    return Calibration(tuple(map(float, minimize(loss, np.zeros(features.shape[1])).x)), good_mm)
+    """Logistic regression of whether a hand is good; the first feature is constant."""
+    return Calibration(tuple(map(float, logistic_weights(features, good, spared=1))), good_mm)
 
 
 def calibration_error(calibration: Calibration, features: np.ndarray, good: np.ndarray, bins: int = 8) -> float:
