@@ -1,18 +1,19 @@
-"""Fewer layers that do the same, up to rounding: batch normalisation in the convolution before it (in evaluation mode),
-linear layers with nothing between them."""
+"""Fewer layers that do the same, up to rounding: batch normalisation (in evaluation mode) in the convolution before it
+or in the linear layer after it, linear layers with nothing between them."""
 
 from itertools import pairwise
 
+import torch
 from torch import nn
 from torch.nn.utils import skip_init
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 
 def fold_batch_norm(module: nn.Module) -> None:
-    """Fold every batch normalisation that directly follows a convolution, in place.
+    """Fold every batch normalisation that directly follows a convolution or precedes a linear layer, in place.
 
-    Pairs are found by name, as torchvision's ResNets and `models.layers.ConvBlock` use them, and by neighbourhood in
-    an `nn.Sequential`.
+    Convolutions are found by name, as torchvision's ResNets and `models.layers.ConvBlock` use them, and by
+    neighbourhood in an `nn.Sequential`, linear layers by neighbourhood.
 
     Args:
         module: in evaluation mode.
@@ -24,10 +25,22 @@ def fold_batch_norm(module: nn.Module) -> None:
     if isinstance(module, nn.Sequential):
         pairs += pairwise(children)
     for first, second in pairs:
-        convolution, norm = children.get(first), children.get(second)
-        if isinstance(convolution, nn.Conv2d) and isinstance(norm, nn.BatchNorm2d):
-            setattr(module, first, fuse_conv_bn_eval(convolution, norm))
-            setattr(module, second, nn.Identity())
+        match children.get(first), children.get(second):
+            case nn.Conv2d() as convolution, nn.BatchNorm2d() as norm:
+                setattr(module, first, fuse_conv_bn_eval(convolution, norm))
+                setattr(module, second, nn.Identity())
+            case nn.BatchNorm1d() as norm, nn.Linear() as linear:
+                setattr(module, first, nn.Identity())
+                setattr(module, second, _normalized_first(norm, linear))
+
+
+@torch.no_grad()
+def _normalized_first(norm: nn.BatchNorm1d, linear: nn.Linear) -> nn.Linear:
+    scale = norm.weight / torch.sqrt(norm.running_var + norm.eps)
+    layer = skip_init(nn.Linear, linear.in_features, linear.out_features)
+    layer.weight = nn.Parameter(linear.weight * scale, requires_grad=False)
+    layer.bias = nn.Parameter(linear(norm.bias - norm.running_mean * scale), requires_grad=False)
+    return layer
 
 
 def composed(first: nn.Linear, second: nn.Linear) -> nn.Linear:

@@ -28,13 +28,13 @@ class FusedSpirals(nn.Module):
         reach = [layer.conv, layer.conv_2d3, layer.conv_d3] if is_block else [layer]
         parts = [one.layer.weight.detach().unflatten(1, (one.length, -1)).transpose(0, 1) for one in reach]
         steps = [torch.cat([part[step] for part in parts if step < len(part)]) for step in range(reach[0].length)]
-        bias = torch.cat([one.layer.bias.detach() for one in reach])
+        bias = torch.cat([one.layer.bias.detach() for one in reach]).float()
         if is_block:  # the vertex-wise layer reads what each spiral begins with
             steps[0] = steps[0] + layer.conv1.layer.weight.detach()
             bias = bias + layer.conv1.layer.bias.detach()
         self.widths = [len(step) for step in steps]
         self.columns = np.cumsum([0, *self.widths])
-        self.lowest = lowest_after(is_block)
+        self.is_block, self.lowest = is_block, lowest_after(is_block)
         self.gather = reach[0].gather
         self.vertices = len(self.gather.transposed_start) // len(self.widths)  # of the coarser level
         self.product = PackedLinear(torch.cat(steps))
@@ -42,15 +42,19 @@ class FusedSpirals(nn.Module):
 
     @torch.compiler.disable
     def forward(self, x: Tensor) -> Tensor:
-        """x: (V_coarse, B, in_channels) -> (V, B, out_channels), float32 or better. Raises ValueError for another
-        number of vertices."""
+        """x: (V_coarse, B, in_channels) -> (V, B, out_channels), as `SpiralConv` and `SpiralBlock`. Raises ValueError
+        for another number of vertices."""
         if len(x) != self.vertices:  # compiled code would not notice
             raise ValueError(f"{len(x)} vertices where the spirals are of {self.vertices}")
         products = self.product(x.flatten(0, 1)).unflatten(0, x.shape[:2])  # (V_coarse, B, channels of all steps)
-        if not is_float32_inference(self.bias, products):
-            return self._summed(products)
+        products = products.to(torch.promote_types(products.dtype, torch.float32))
+        direct = is_float32_inference(self.bias, products)
+        found = self._summed_by_loops(products) if direct else self._summed(products)
+        return found.to(x.dtype) if self.is_block else found
+
+    def _summed_by_loops(self, products: Tensor) -> Tensor:
         gather = self.gather
-        found = products.new_empty(len(gather.start), x.shape[1], len(self.bias))
+        found = products.new_empty(len(gather.start), products.shape[1], len(self.bias))
         share_out(
             _sum,
             _sum_all,

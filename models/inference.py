@@ -124,8 +124,8 @@ _single_thread = _SingleThread()
 
 
 def for_inference(model: CMR | MobileCMR, precision: str = "float32", compiled: str = "none") -> torch.nn.Module:
-    """The same network, rearranged. On a CPU, in float32 and not compiled, also its convolutions, and large batches in
-    parts: a compiler has its own ways.
+    """The same network, rearranged. On a CPU, and not compiled, also its convolutions, and large batches in parts: a
+    compiler has its own ways.
 
     Args:
         precision: a key of `PRECISIONS`.
@@ -133,7 +133,7 @@ def for_inference(model: CMR | MobileCMR, precision: str = "float32", compiled: 
     """
     network = (InferenceMobileCMR if isinstance(model, MobileCMR) else InferenceCMR)(model, precision)
     on_cpu = next(network.parameters()).device.type == "cpu"
-    if on_cpu and network.dtype == torch.float32 and compiled == "none":
+    if on_cpu and compiled == "none":
         exchange_convolutions(network)
         network.at_once = AT_ONCE
     return compile_network(network, compiled)

@@ -34,9 +34,12 @@ def lowest_after(relu: bool) -> np.float32:
 
 def is_float32_inference(own: Tensor, *inputs: Tensor | None) -> bool:
     """Whether a layer's own tensor and its inputs are on a CPU in float32, and nobody asks for gradients."""
+    return own.dtype == torch.float32 and is_inference_on_cpu(own, *inputs)
+
+
+def is_inference_on_cpu(own: Tensor, *inputs: Tensor | None) -> bool:
+    """Whether a layer's own tensor and its inputs are on a CPU, of one kind, and nobody asks for gradients."""
     given = [x for x in inputs if x is not None]
-    if torch.is_autocast_enabled("cpu") or any(
-        x.device.type != "cpu" or x.dtype != torch.float32 for x in (own, *given)
-    ):
+    if torch.is_autocast_enabled("cpu") or any(x.device.type != "cpu" or x.dtype != own.dtype for x in (own, *given)):
         return False
     return not (torch.is_grad_enabled() and any(x.requires_grad for x in given))

@@ -11,10 +11,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from models.layers import bias_or_zeros, is_float32_inference
+from models.layers import bias_or_zeros, is_inference_on_cpu
 
 ACTIVATIONS = {"none": [], "relu": [], "hardtanh": [0.0, 6.0]}  # oneDNN's names, and their numbers: the last is ReLU6
 WITH_ONEDNN = torch.backends.mkldnn.is_available()
+WITH_BF16 = WITH_ONEDNN and torch.ops.mkldnn._is_mkldnn_bf16_supported()  # which not every processor has
 
 
 class _PackedWeight(nn.Module):
@@ -41,7 +42,8 @@ class _PackedWeight(nn.Module):
 
 
 class PackedConv(_PackedWeight):
-    """A convolution and what follows it. Whatever is not float32 inference on a CPU is left to PyTorch.
+    """A convolution and what follows it. Whatever is not inference on a CPU, in float32 or in the bf16 that the
+    processor has, is left to PyTorch.
 
     What is not a number becomes zero in a ReLU of oneDNN.
 
@@ -67,7 +69,7 @@ class PackedConv(_PackedWeight):
         if self.padding is not None:
             x = F.pad(x, self.padding)
         summed_first = added is not None and self.activation == "hardtanh"  # which oneDNN does not do
-        if summed_first or not (WITH_ONEDNN and is_float32_inference(self.bias, x, added)):
+        if summed_first or not _is_for_onednn(self.bias, x, added):
             return self._directly(x, added)
         size, weight = self.packed
         if size != x.shape[2:]:
@@ -92,7 +94,7 @@ class PackedConv(_PackedWeight):
 
 
 class PackedLinear(_PackedWeight):
-    """Rows times a matrix. Whatever is not float32 inference on a CPU is left to PyTorch.
+    """Rows times a matrix. What is left to PyTorch is as in `PackedConv`.
 
     Args:
         weight: (out, in).
@@ -104,12 +106,17 @@ class PackedLinear(_PackedWeight):
 
     def forward(self, x: Tensor) -> Tensor:
         """(R, in) -> (R, out)."""
-        if not (WITH_ONEDNN and is_float32_inference(self.anchor, x)):
+        if not _is_for_onednn(self.anchor, x):
             return F.linear(x, self.weight.to(x))
         rows, weight = self.packed
         if rows is None or not rows / 2 < len(x) < 2 * rows:  # numbers near to each other have the same order
             rows, weight = self.packed = (len(x), torch.ops.mkldnn._reorder_linear_weight(self.weight, len(x)))
         return torch.ops.mkldnn._linear_pointwise(x, weight, None, "none", [], "")
+
+
+def _is_for_onednn(own: Tensor, *inputs: Tensor | None) -> bool:
+    available = {torch.float32: WITH_ONEDNN, torch.bfloat16: WITH_BF16}.get(own.dtype, False)
+    return available and is_inference_on_cpu(own, *inputs)
 
 
 def suits(module: nn.Module) -> bool:

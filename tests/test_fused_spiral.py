@@ -41,6 +41,22 @@ def test_equals_the_layer(kind, batch, in_channels, quarter, seed):
 
 
 @pytest.mark.parametrize("kind", ["layer", "block"])
+def test_equals_the_layer_in_bf16(rng, kind):
+    torch.manual_seed(0)
+    layer = layers(rng)[kind]
+    for parameter in layer.parameters():  # the constants of the mesh stay exact, as in a network for inference
+        parameter.data = parameter.data.bfloat16()
+    exact = copy.deepcopy(layer)
+    for parameter in exact.parameters():
+        parameter.data = parameter.data.float()
+    fused, x = FusedSpirals(layer), torch.randn(7, 2, 5).bfloat16()
+    with torch.inference_mode():
+        found = fused(x)
+        assert found.dtype == layer(x).dtype
+        torch.testing.assert_close(found.float(), exact(x.float()), atol=0.05, rtol=0.02)
+
+
+@pytest.mark.parametrize("kind", ["layer", "block"])
 def test_what_is_not_float32_inference_is_left_to_pytorch(rng, kind):
     layer = layers(rng)[kind]
     fused = FusedSpirals(layer)

@@ -120,10 +120,32 @@ def test_a_large_batch_is_as_its_images_by_themselves(name, backbone, template):
             torch.testing.assert_close(torch.cat(found), expected, atol=1e-5, rtol=1e-4)
 
 
-def test_what_a_compiler_or_bf16_takes_is_not_parted(template):
+@pytest.mark.parametrize("precision", ["float32", "bf16"])
+@pytest.mark.parametrize("name", [*VARIANTS, "cmr_mobile"])
+def test_what_is_made_for_inference_equals_the_trained_network(name, precision, template):
+    torch.manual_seed(3)
+    backbone = "HandTrunk" if name == "cmr_mobile" else "ResNet18"
+    model = build_model(name, backbone, template, out_channels=SMALL_WIDTHS)
+    images = torch.rand(2, 3, 64, 64)
+    with torch.no_grad():
+        for _ in range(20):  # batch statistics that are those of the images, as after training
+            model(images)
+        expected = model.eval()(images)
+        found = for_inference(model, precision)(images)
+    tolerance = {"atol": 1e-4, "rtol": 1e-3} if precision == "float32" else {"atol": 0.05, "rtol": 0.05}
+    assert found.keys() == expected.keys()
+    for key, value in expected.items():
+        scale = 64 if key == "landmarks" else 1  # pixels
+        for one, other in zip(*((x if isinstance(x, list) else [x]) for x in (found[key], value)), strict=True):
+            assert one.dtype == torch.float32
+            torch.testing.assert_close(one / scale, other / scale, **tolerance)
+
+
+def test_what_a_compiler_takes_is_not_parted(template):
     model = build_model("cmr_g", "ResNet18", template, out_channels=SMALL_WIDTHS).eval()
     assert for_inference(model).at_once == AT_ONCE
-    assert for_inference(model, "bf16").at_once is None
+    assert for_inference(model, "bf16").at_once == AT_ONCE
+    assert InferenceCMR(model).at_once is None
 
 
 def test_sub_poses_are_sums_of_groups():

@@ -13,10 +13,11 @@ from models.folding import fold_batch_norm
 from models.hand_trunk import HandTrunk, SameConv
 from models.inference import exchange_convolutions
 from models.layers import ConvBlock
-from models.packed import PackedConv, suits
+from models.packed import WITH_BF16, PackedConv, PackedLinear, suits
 from models.winograd import WinogradConv
 
 pytestmark = pytest.mark.skipif(not torch.backends.mkldnn.is_available(), reason="PyTorch came without oneDNN")
+needs_bf16 = pytest.mark.skipif(not WITH_BF16, reason="this processor has no bf16 in oneDNN")
 
 
 @pytest.mark.parametrize("activation", ["none", "relu", "hardtanh"])
@@ -43,6 +44,37 @@ def test_equals_the_convolution(arguments, activation):
             torch.testing.assert_close(packed(x, added), activated(plain + added), atol=1e-5, rtol=0)
             found = packed(x.double(), added.double()).float()  # left to PyTorch
             torch.testing.assert_close(found, activated(plain + added), atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize("with_bf16", [pytest.param(True, marks=needs_bf16), False])
+@pytest.mark.parametrize("activation", ["none", "relu", "hardtanh"])
+def test_equals_the_convolution_in_bf16(activation, with_bf16, monkeypatch):
+    torch.manual_seed(0)
+    monkeypatch.setattr("models.packed.WITH_BF16", with_bf16)
+    convolution = nn.Conv2d(24, 40, 3, padding=1, stride=2).bfloat16()
+    packed = PackedConv(convolution, activation)
+    activated = {"none": lambda x: x, "relu": torch.relu, "hardtanh": lambda x: x.clamp(0, 6)}[activation]
+    x = (5 * torch.randn(3, 24, 7, 7)).bfloat16().contiguous(memory_format=torch.channels_last)
+    added = 5 * torch.randn(3, 40, 4, 4).bfloat16()
+    with torch.inference_mode():
+        exact = copy.deepcopy(convolution).float()(x.float())
+        for found, expected in ((packed(x), activated(exact)), (packed(x, added), activated(exact + added))):
+            assert found.dtype == torch.bfloat16
+            torch.testing.assert_close(found.float(), expected, atol=0.02, rtol=0.02)  # rounded once or twice
+        assert (packed.packed[0] is not None) == with_bf16
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, pytest.param(torch.bfloat16, marks=needs_bf16), torch.float64])
+def test_rows_times_a_matrix(dtype):
+    torch.manual_seed(0)
+    weight = torch.randn(30, 20, dtype=dtype)
+    packed = PackedLinear(weight)
+    with torch.inference_mode():
+        for rows in (40, 30, 3, 100):  # packed again where the number is another one
+            x = torch.randn(rows, 20, dtype=dtype)
+            expected = (x.double() @ weight.double().T).to(dtype)
+            tolerance = 1e-5 if dtype != torch.bfloat16 else 0.02
+            torch.testing.assert_close(packed(x), expected, atol=tolerance, rtol=tolerance)
 
 
 def test_what_is_not_float32_inference_is_left_to_pytorch():
@@ -110,6 +142,19 @@ def test_an_unfolded_batch_normalisation_keeps_its_relu():
         expected = block(x)
         exchange_convolutions(block)
         torch.testing.assert_close(block(x), expected, atol=1e-5, rtol=0)
+
+
+def test_normalisation_before_a_linear_layer_is_folded():
+    network = nn.Sequential(nn.BatchNorm1d(6), nn.Linear(6, 4)).eval()
+    for statistic in (network[0].running_mean, network[0].weight, network[0].bias):
+        nn.init.normal_(statistic)
+    nn.init.uniform_(network[0].running_var, 0.5, 2)
+    x = torch.randn(5, 6)
+    with torch.no_grad():
+        expected = network(x)
+        fold_batch_norm(network)
+        assert not any(isinstance(module, nn.BatchNorm1d) for module in network.modules())
+        torch.testing.assert_close(network(x), expected)
 
 
 def test_the_trunk_clips_in_its_convolutions():
