@@ -6,6 +6,7 @@ import re
 import time
 from dataclasses import asdict
 from functools import partial
+from itertools import product
 from pathlib import Path
 
 import torch
@@ -25,6 +26,7 @@ from utils.template import ROOT
 
 SAMPLES = 512
 LOADER_BATCH, LOADER_ROUNDS = 16, 5
+LOSS_BATCH = 16
 CASES = {
     "forward1": partial(cases.forward, batch=1),
     "forward32": partial(cases.forward, batch=32),
@@ -51,6 +53,7 @@ def main() -> None:
     parser.add_argument("--bf16", choices=("auto", "always", "never"), default="auto")
     parser.add_argument("--loss_steps", type=int, default=200, help="of the comparison of losses (loss)")
     parser.add_argument("--loss_size", type=int, default=224, help="pixels, likewise")
+    parser.add_argument("--loss_runs", type=int, default=1, help="likewise; further runs begin with nudged weights")
     parser.add_argument("--loss_ways", nargs="+", choices=(BASELINE, *PRECISIONS), help="likewise")
     parser.add_argument("--out", type=Path, default=ROOT / "out/benchmark", help="folder for data and benchmark.json")
     arguments = parser.parse_args()
@@ -190,18 +193,19 @@ def work(bench: Bench, arguments: argparse.Namespace) -> dict:
 
 
 def loss(bench: Bench, arguments: argparse.Namespace) -> dict:
-    """The loss after a number of steps on the same data, in each arithmetic."""
-    result = {}
-    for name in arguments.loss_ways or (BASELINE, *bench.precisions):
-        step = training_step(bench, name)
-        stream = Stream(cases.datasets(bench, arguments.loss_size)["ours"], 16, 0, bench.device)
+    """The loss after a number of steps on the same data, in each arithmetic; in several runs, to tell what the
+    arithmetic does from what any small difference grows to."""
+    result: dict[str, list[list[float]]] = {}
+    for run, name in product(range(arguments.loss_runs), arguments.loss_ways or (BASELINE, *bench.precisions)):
+        step = training_step(bench, name, run)
+        data = cases.datasets(bench, arguments.loss_size)["ours"]
+        stream = Stream(data, LOSS_BATCH, arguments.workers, bench.device)
         stream.start()
-        losses = []
-        for _ in range(arguments.loss_steps):
-            losses.append(step(stream.next()))
-        result[name] = losses
+        losses = [step(stream.next()) for _ in range(arguments.loss_steps)]
+        stream.batches = iter(())
+        result.setdefault(name, []).append(losses)
         last = losses[-10:]
-        print(f"loss after {len(losses)} steps, mean of the last ten, {name}: {sum(last) / len(last):.5f}")
+        print(f"loss after {len(losses)} steps, mean of the last ten, run {run}, {name}: {sum(last) / len(last):.5f}")
     return result
 
 

@@ -65,10 +65,16 @@ class Bench:
     compiled: str
     precisions: tuple[str, ...] = ("float32",)
 
-    def new_model(self) -> CMR:
-        """A network to train, always the same."""
+    def new_model(self, run: int = 0) -> CMR:
+        """A network to train, always the same; later runs' weights differ from the first's by about a millionth."""
         torch.manual_seed(0)
-        return build_model("cmr_g", "ResNet18", self.template).to(self.device)
+        model = build_model("cmr_g", "ResNet18", self.template)
+        if run:
+            torch.manual_seed(run)
+            with torch.no_grad():
+                for weight in model.parameters():
+                    weight *= 1 + 1e-6 * torch.randn_like(weight)
+        return model.to(self.device)
 
     @classmethod
     def make(
@@ -252,8 +258,8 @@ def datasets(bench: Bench, size: int = INPUT_SIZE_PX) -> dict[str, FreiHANDTrain
 class Step:
     """A training step as `runner.train` does it."""
 
-    def __init__(self, bench: Bench, precision: str) -> None:
-        self.model = bench.new_model().to(memory_format=torch.channels_last).train()
+    def __init__(self, bench: Bench, precision: str, run: int) -> None:
+        self.model = bench.new_model(run).to(memory_format=torch.channels_last).train()
         self.network = compile_network(self.model, bench.compiled)
         self.optimizer = torch.optim.Adam(self.model.parameters(), lr=1e-4, fused=True)
         self.faces = torch.from_numpy(bench.template.faces[0]).to(bench.device)
@@ -271,9 +277,9 @@ class Step:
         return loss.item()
 
 
-def training_step(bench: Bench, way: str) -> Callable[[dict[str, torch.Tensor]], float]:
-    """Plain or ours, from the same weights."""
-    return PlainStep(bench.new_model(), bench.template).step if way == BASELINE else Step(bench, way).step
+def training_step(bench: Bench, way: str, run: int = 0) -> Callable[[dict[str, torch.Tensor]], float]:
+    """Plain or ours, from the same weights in the same run."""
+    return PlainStep(bench.new_model(run), bench.template).step if way == BASELINE else Step(bench, way, run).step
 
 
 def training_batch(bench: Bench, batch: int) -> dict[str, torch.Tensor]:
