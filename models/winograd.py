@@ -118,9 +118,9 @@ def _transformed(weight: Tensor, tile: int) -> Tensor:
 
 def suits(module: nn.Module) -> bool:
     """Whether a module is a convolution that `WinogradConv` does as well, and can do faster."""
-    if type(module) is not nn.Conv2d or module.in_channels * module.out_channels > MOST_WEIGHTS:
+    if type(module) is not nn.Conv2d or module.weight.dtype != torch.float32:
         return False
-    if module.weight.dtype != torch.float32:
+    if module.in_channels * module.out_channels > MOST_WEIGHTS:
         return False
     found = (module.kernel_size, module.stride, module.padding, module.dilation, module.groups, module.padding_mode)
     return found == ((3, 3), (1, 1), (1, 1), (1, 1), 1, "zeros")

@@ -18,6 +18,7 @@ from models.winograd import WinogradConv
 
 pytestmark = pytest.mark.skipif(not torch.backends.mkldnn.is_available(), reason="PyTorch came without oneDNN")
 needs_bf16 = pytest.mark.skipif(not WITH_BF16, reason="this processor has no bf16 in oneDNN")
+ACTIVATED = {"none": lambda x: x, "relu": torch.relu, "hardtanh": lambda x: x.clamp(0, 6)}
 
 
 @pytest.mark.parametrize("activation", ["none", "relu", "hardtanh"])
@@ -34,7 +35,7 @@ def test_equals_the_convolution(arguments, activation):
     torch.manual_seed(0)
     convolution = nn.Conv2d(24, **arguments)
     packed = PackedConv(convolution, activation)
-    activated = {"none": lambda x: x, "relu": torch.relu, "hardtanh": lambda x: x.clamp(0, 6)}[activation]
+    activated = ACTIVATED[activation]
     with torch.inference_mode():
         for shape in ((1, 24, 7, 7), (3, 24, 7, 7), (2, 24, 12, 5), (1, 24, 1, 1)):  # packed again for a new size
             x = (5 * torch.randn(shape)).contiguous(memory_format=torch.channels_last)
@@ -53,7 +54,7 @@ def test_equals_the_convolution_in_bf16(activation, with_bf16, monkeypatch):
     monkeypatch.setattr("models.packed.WITH_BF16", with_bf16)
     convolution = nn.Conv2d(24, 40, 3, padding=1, stride=2).bfloat16()
     packed = PackedConv(convolution, activation)
-    activated = {"none": lambda x: x, "relu": torch.relu, "hardtanh": lambda x: x.clamp(0, 6)}[activation]
+    activated = ACTIVATED[activation]
     x = (5 * torch.randn(3, 24, 7, 7)).bfloat16().contiguous(memory_format=torch.channels_last)
     added = 5 * torch.randn(3, 40, 4, 4).bfloat16()
     with torch.inference_mode():
