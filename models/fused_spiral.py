@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from models.layers import is_float32_inference, lowest_after
+from models.layers import at_least_float32, is_float32_inference, lowest_after
 from models.packed import PackedLinear
 from models.spiral import SpiralBlock, SpiralConv
 from utils.compiled import compiled, compiled_in_parallel, share_bounds, share_out
@@ -28,7 +28,7 @@ class FusedSpirals(nn.Module):
         reach = [layer.conv, layer.conv_2d3, layer.conv_d3] if is_block else [layer]
         parts = [one.layer.weight.detach().unflatten(1, (one.length, -1)).transpose(0, 1) for one in reach]
         steps = [torch.cat([part[step] for part in parts if step < len(part)]) for step in range(reach[0].length)]
-        bias = _at_least_float32(torch.cat([one.layer.bias.detach() for one in reach]))
+        bias = at_least_float32(torch.cat([one.layer.bias.detach() for one in reach]))
         if is_block:  # the vertex-wise layer reads what each spiral begins with
             steps[0] = steps[0] + layer.conv1.layer.weight.detach()
             bias = bias + layer.conv1.layer.bias.detach()
@@ -46,7 +46,7 @@ class FusedSpirals(nn.Module):
         for another number of vertices."""
         if len(x) != self.vertices:  # compiled code would not notice
             raise ValueError(f"{len(x)} vertices where the spirals are of {self.vertices}")
-        products = _at_least_float32(self.product(x.flatten(0, 1)))
+        products = at_least_float32(self.product(x.flatten(0, 1)))
         products = products.unflatten(0, x.shape[:2])  # (V_coarse, B, channels of all steps)
         direct = is_float32_inference(self.bias, products)
         found = self._summed_by_loops(products) if direct else self._summed(products)
@@ -75,10 +75,6 @@ class FusedSpirals(nn.Module):
         parts = zip(products.split(self.widths, dim=-1), self.widths, strict=True)
         found = self.gather(torch.cat([F.pad(part, (0, widest - width)) for part, width in parts])) + self.bias
         return found.clamp(min=float(self.lowest))  # as a ReLU, or as it is
-
-
-def _at_least_float32(x: Tensor) -> Tensor:
-    return x.to(torch.promote_types(x.dtype, torch.float32))
 
 
 @compiled_in_parallel

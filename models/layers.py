@@ -20,6 +20,11 @@ class ConvBlock(nn.Module):
         return self.relu(self.norm(self.conv(x)))
 
 
+def at_least_float32(x: Tensor) -> Tensor:
+    """In the precision it has, or in float32 where that is lower: what sums are made of."""
+    return x.to(torch.promote_types(x.dtype, torch.float32))
+
+
 def bias_or_zeros(convolution: nn.Conv2d) -> Tensor:
     """A copy of the bias (out,)."""
     if convolution.bias is None:

@@ -17,6 +17,7 @@ import torch.nn.functional as F
 from scipy import sparse
 from torch import Tensor, nn
 
+from models.layers import at_least_float32
 from utils.template import Template
 
 
@@ -36,7 +37,7 @@ class SparseSum(nn.Module):
             self.register_buffer(prefix + name, torch.from_numpy(values), persistent=False)
 
     def forward(self, x: Tensor) -> Tensor:
-        x = x.to(torch.promote_types(x.dtype, torch.float32))
+        x = at_least_float32(x)
         forward = (self.index, self.start, self.weight.to(x.dtype))
         backward = (self.transposed_index, self.transposed_start, self.transposed_weight.to(x.dtype))
         summed = _SparseSum.apply(x.flatten(1), *forward, *backward)
