@@ -26,7 +26,7 @@ from utils.silhouette import largest_contour
 CROP_MARGIN = 1.3  # crop size over silhouette size
 CROP_MARGIN_JITTER = 0.2
 UPRIGHT_MARGIN = 1.6  # crop size over the size of the landmarks' box, hand upright
-UPRIGHT_MARGIN_JITTER, UPRIGHT_SHIFT = 0.25, 0.1  # of the size
+UPRIGHT_MARGIN_JITTER, UPRIGHT_SHIFT = 0.4, 0.18  # of the size
 
 
 @dataclass(frozen=True)

@@ -15,8 +15,8 @@ from utils.geometry import to_network_input
 from utils.joints import hand_length
 
 MOBILE_MARGIN, PAPER_MARGIN = 1.6, 1.3  # side of the crop over the hand's box: what the networks were trained on
-UNCLEAR = 0.3  # landmarks seen less clearly than this are looked for again,
-FAR_MARGIN = 2.2  # in a crop this much larger than their box: the first one may have held half of the hand
+DOUBTFUL_PX = 6.0  # residual, in the crop, above which a hand is looked for again: the crop may have held half of it;
+FAR_MARGIN = 2.2  # first in one this much larger than its box, then around what was seen there
 UNSURE = (0.01, 0.99)  # detector's probabilities of a right hand between which networks of the paper see both sides
 SURE = 0.95  # the mobile network itself says how probable the side is; below, it sees the other one too
 # Log odds of a side: weights of the log odds that detector and network say, of the mean confidence of the landmarks and
@@ -132,10 +132,10 @@ def _log_odds(probability: float) -> float:
     return float(np.log(probability / (1 - probability)))
 
 
-def _clearer(hand: PhotoHand, others: Sequence[PhotoHand]) -> PhotoHand:
-    """The clearest of a hand and of others, as far as these are the same hand."""
+def _likeliest(hand: PhotoHand, others: Sequence[PhotoHand]) -> PhotoHand:
+    """The likeliest of a hand and of others, as far as these are the same hand."""
     same = [one for one in others if box_containment(hand.box_px, one.box_px[None])[0] >= SAME_HAND_SHARE]
-    return max([hand, *same], key=_clearness)
+    return max([hand, *same], key=_side_score)
 
 
 class PhotoPredictor:
@@ -210,13 +210,12 @@ class PhotoPredictor:
             others = self._look(*picture, unsure, self.margin)
             better = _side_score if self.mobile else _clearness
             hands = [max([one, *(other for other in others if other.found is one.found)], key=better) for one in hands]
-        unclear = [hand for hand in hands if _clearness(hand) < UNCLEAR]
-        if not self.mobile or not unclear:  # the networks of the paper have not seen hands from so far
+        doubtful = [one for one in hands if one.residual_px > DOUBTFUL_PX]
+        if not self.mobile or not doubtful:  # the networks of the paper have not seen hands from so far
             return hands
-        again = self._look(
-            *picture, [(hand.found, hand.landmarks_px, hand.side == LEFT) for hand in unclear], FAR_MARGIN
-        )
-        return [_clearer(hand, [other for other in again if other.found is hand.found]) for hand in hands]
+        far = self._look(*picture, [(one.found, one.landmarks_px, one.side == LEFT) for one in doubtful], FAR_MARGIN)
+        near = self._look(*picture, [(one.found, one.landmarks_px, one.side == LEFT) for one in far], self.margin)
+        return [_likeliest(one, [other for other in near if other.found is one.found]) for one in hands]
 
     def _look(
         self,

@@ -116,27 +116,30 @@ def test_a_hand_half_outside_of_its_crop_is_looked_at_again(find_hands, palm, mo
     middle = whole.landmarks_px.mean(axis=0)
     part = replace(whole.found, landmarks_px=middle + 0.4 * (whole.landmarks_px - middle) + 30)
     monkeypatch.setattr(find_hands, "_finder", lambda _image, _detect: [part, whole.found])
-    again = find_hands(image, K)
-    monkeypatch.setattr(photo, "UNCLEAR", 0.0)
+    again, doubtful_px = find_hands(image, K), photo.DOUBTFUL_PX
+    monkeypatch.setattr(photo, "DOUBTFUL_PX", np.inf)
     first = find_hands(image, K)
-    assert again[0].landmark_confidence.mean() > first[0].landmark_confidence.mean()
+    assert again[0].residual_px < first[0].residual_px
+    assert first[0].residual_px > doubtful_px
     off_px, still_off_px = (point_errors(whole.landmarks_px, hands[0].landmarks_px).mean() for hands in (first, again))
-    assert still_off_px < 0.5 * off_px
-    assert np.array_equal(again[1].joints_m, first[1].joints_m)  # it was clear
-    monkeypatch.setattr(photo, "UNCLEAR", 2.0)
-    clearest = find_hands(image, K)
-    for one, other in zip(clearest, first, strict=True):
-        assert one.landmark_confidence.mean() >= other.landmark_confidence.mean()
+    assert still_off_px < 0.3 * off_px
+    assert np.array_equal(again[1].joints_m, first[1].joints_m)  # it was not doubtful
+    monkeypatch.setattr(photo, "DOUBTFUL_PX", 0.0)
+    for side in ("auto", "right"):
+        for hand in find_hands(image, K, hand=side):
+            assert hand.side == "right"
+            assert point_errors(whole.landmarks_px, hand.landmarks_px).mean() < 0.3 * off_px
 
 
 def test_a_second_look_does_not_take_another_hand(find_hands, palm):
     image, K = palm
     hand = only(find_hands(image, K))
-    blurred = replace(hand, landmark_confidence=hand.landmark_confidence * 0.1)
     elsewhere = replace(hand, landmarks_px=hand.landmarks_px + 150)
-    assert photo._clearer(blurred, [elsewhere]) is blurred
-    assert photo._clearer(blurred, [elsewhere, hand]) is hand
-    assert photo._clearer(hand, []) is hand
+    blurred = replace(hand, landmark_confidence=0.1 * hand.landmark_confidence)
+    assert photo._likeliest(blurred, [elsewhere]) is blurred
+    assert photo._likeliest(blurred, [elsewhere, hand]) is hand
+    assert photo._likeliest(hand, [blurred]) is hand
+    assert photo._likeliest(hand, []) is hand
 
 
 def test_a_turned_photo_shows_the_turned_hand(find_hands, palm):
