@@ -114,8 +114,8 @@ def _clearness(hand: PhotoHand) -> float:
 
 
 def _side_score(hand: PhotoHand) -> float:
-    """Log odds of its side, to compare with the other's: a hand that is taken for one of the other side looks like one,
-    is blurred, and its mesh fits the landmarks less."""
+    """Log odds of its side, to compare with another look's: a hand taken for one of the other side looks like one,
+    is blurred, and its mesh fits the landmarks less. The latter two hold for one that is half outside of its crop."""
     return float(np.dot(SIDE_WEIGHTS, side_features(hand)))
 
 
