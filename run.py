@@ -2,8 +2,8 @@
 
 import sys
 
+from handmesh.errors import InputError, TrainingDivergedError
 from options import Options, parse_options
-from utils.errors import InputError, TrainingDivergedError
 
 
 def run(options: Options) -> int:
@@ -28,7 +28,7 @@ def run(options: Options) -> int:
 
         synthesize(options)
         return 0
-    from runner.demo import demo
+    from handmesh.demo import demo
 
     return demo(options)
 

@@ -18,10 +18,10 @@ from benchmarks.memory import WAYS, peak_memory_mb
 from benchmarks.photo import photo
 from benchmarks.timing import Timing, compare, linear_fit
 from benchmarks.work import count_work, measure_machine
+from handmesh.files import write_json
 from models.inference import COMPILERS, PRECISIONS, for_inference
 from options import Options
 from runner.synth import synthesize
-from utils.files import write_json
 from utils.template import ROOT
 
 SAMPLES = 512

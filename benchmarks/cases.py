@@ -20,6 +20,9 @@ from datasets.device import finish_batch
 from datasets.freihand import FreiHANDTraining
 from datasets.host import finish_on_host
 from datasets.loading import load_batches
+from handmesh.drawing.panels import plot_result
+from handmesh.geometry import INPUT_SIZE_PX, project, to_network_input
+from handmesh.outline import predicted_contour
 from models import HandPredictor, build_model
 from models.cmr import CMR
 from models.inference import compile_network, for_inference
@@ -27,9 +30,6 @@ from models.losses import cmr_loss
 from models.predictor import RECORDED_KERNELS
 from models.registration import contour_extents, fit_extents, fit_landmarks, register
 from runner.train import coarse_selections
-from utils.geometry import INPUT_SIZE_PX, project, to_network_input
-from utils.result_plot import plot_result
-from utils.silhouette import predicted_contour
 from utils.template import OPEN_HAND, Template, load_template
 
 BASELINE = "baseline"

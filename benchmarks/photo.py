@@ -8,8 +8,8 @@ import cv2
 
 from benchmarks.cases import Bench
 from benchmarks.timing import compare
+from handmesh.images import read_image
 from models.pretrained import SHIPPED_WEIGHTS, load_pretrained
-from utils.images import read_image
 from utils.template import ROOT
 
 PHOTO = ROOT / "images/palm_img.jpg"

@@ -11,8 +11,7 @@ import cv2
 import numpy as np
 
 from datasets.color import ColorJitter, draw_jitter, jitter_color
-from utils.compiled import compiled
-from utils.geometry import (
+from handmesh.geometry import (
     crop_affine,
     crop_image,
     crop_intrinsics,
@@ -20,8 +19,9 @@ from utils.geometry import (
     rotation_affine,
     transform_points,
 )
-from utils.joints import lean
-from utils.silhouette import largest_contour
+from handmesh.joints import lean
+from handmesh.outline import largest_contour
+from utils.compiled import compiled
 
 CROP_MARGIN = 1.3  # crop size over silhouette size
 CROP_MARGIN_JITTER = 0.2

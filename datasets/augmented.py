@@ -11,7 +11,7 @@ from datasets.augmentation import AugmentationSettings, HandSample, augment, aug
 from datasets.color import ColorJitter
 from datasets.heatmaps import landmark_heatmaps
 from datasets.pixels import augmented_pixels, joined_channels
-from utils.geometry import INPUT_MEAN, INPUT_SIZE_PX, INPUT_STD, MESH_SCALE_M, to_network_input
+from handmesh.geometry import INPUT_MEAN, INPUT_SIZE_PX, INPUT_STD, MESH_SCALE_M, to_network_input
 
 HEATMAP_DOWNSCALE = 2
 REFERENCE, HOST, DEVICE = "reference", "host", "device"

@@ -15,9 +15,9 @@ from tqdm import tqdm
 
 from datasets.augmentation import HandSample
 from datasets.freihand_files import FreiHANDFiles
-from utils.errors import InputError
-from utils.files import content_digest, read_json, write_json
-from utils.geometry import project
+from handmesh.errors import InputError
+from handmesh.files import content_digest, read_json, write_json
+from handmesh.geometry import project
 
 VERSION = 1
 MANIFEST = "cache.json"

@@ -14,9 +14,9 @@ from tqdm import tqdm
 from datasets.augmented import AugmentedHands
 from datasets.device import finish_batch, landmark_heatmaps
 from datasets.loading import load_batches
+from handmesh.errors import InputError
+from handmesh.files import atomic_write, read_json, write_json
 from models.hand_trunk import EarlyMap, HandTrunk
-from utils.errors import InputError
-from utils.files import atomic_write, read_json, write_json
 
 CHUNK = 1000  # samples in a file
 LOADED = 50  # samples that come from the workers at a time

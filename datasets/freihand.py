@@ -9,8 +9,8 @@ from datasets.augmentation import HandSample
 from datasets.augmented import REFERENCE, AugmentedHands, SampleSettings
 from datasets.cache import open_cache
 from datasets.freihand_files import FreiHANDFiles, read_rows, require_numbered
-from utils.geometry import EVALUATION_HALF_PX, INPUT_MEAN, INPUT_STD, crop_image, crop_intrinsics, to_network_input
-from utils.images import read_image
+from handmesh.geometry import EVALUATION_HALF_PX, INPUT_MEAN, INPUT_STD, crop_image, crop_intrinsics, to_network_input
+from handmesh.images import read_image
 
 
 class FreiHANDTraining(AugmentedHands):

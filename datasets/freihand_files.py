@@ -8,11 +8,11 @@ import cv2
 import numpy as np
 
 from datasets.augmentation import HandSample
-from utils.errors import InputError
-from utils.files import read_json
-from utils.geometry import project
-from utils.images import read_image
-from utils.joints import NUM_JOINTS
+from handmesh.errors import InputError
+from handmesh.files import read_json
+from handmesh.geometry import project
+from handmesh.images import read_image
+from handmesh.joints import NUM_JOINTS
 from utils.mesh.files import read_mesh
 
 VERSIONS = ("gs", "hom", "sample", "auto")  # backgrounds of the training images: index + k * number of annotations

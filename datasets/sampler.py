@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import torch
 from torch.utils.data import Sampler
 
-from utils.errors import InputError
+from handmesh.errors import InputError
 
 
 class EpochBatches(Sampler[list[tuple[int, int]]]):

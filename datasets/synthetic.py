@@ -3,9 +3,9 @@
 from datasets.augmentation import HandSample
 from datasets.augmented import AugmentedHands, SampleSettings
 from datasets.freihand_files import check_topology
-from synthesis.generator import STREAMING, GeneratorSettings, HandGenerator
-from synthesis.hand import HAND_FILE
-from utils.geometry import project
+from datasets.synthesis.generator import STREAMING, GeneratorSettings, HandGenerator
+from datasets.synthesis.hand import HAND_FILE
+from handmesh.geometry import project
 
 
 class SyntheticTraining(AugmentedHands):

@@ -15,11 +15,11 @@ from datasets.augmented import REFERENCE, AugmentedHands, SampleSettings
 from datasets.cache import CachedHands, checksum, new_arrays, require_room
 from datasets.freihand_files import check_topology
 from datasets.loading import MADE_AT_A_TIME, start_maker
-from synthesis.camera import IMAGE_SIZE_PX
-from synthesis.generator import TRAINING, GeneratorSettings, HandGenerator
-from synthesis.hand import HAND_FILE
-from utils.errors import InputError
-from utils.files import read_json, write_json
+from datasets.synthesis.camera import IMAGE_SIZE_PX
+from datasets.synthesis.generator import TRAINING, GeneratorSettings, HandGenerator
+from datasets.synthesis.hand import HAND_FILE
+from handmesh.errors import InputError
+from handmesh.files import read_json, write_json
 
 RECIPE, STATES = "pool.json", "states"
 MISSING, DONE = range(2)

@@ -8,11 +8,11 @@ import torch
 from torch import Tensor
 from torchvision.models import get_model_weights
 
+from handmesh.errors import InputError
 from models.cmr import CMR, OUT_CHANNELS, VARIANTS
 from models.encoder import BACKBONES, EncoderStage
 from models.mobile import MOBILE, MobileCMR
 from models.weight_file import is_state_dict, read_weight_file
-from utils.errors import InputError
 from utils.template import ROOT, Template, load_template
 
 MODELS = (*VARIANTS, MOBILE)

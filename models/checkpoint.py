@@ -8,11 +8,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from handmesh.errors import InputError
 from models.build import build_model
 from models.cmr import CMR, VARIANTS
 from models.mobile import MOBILE, MOBILE_BACKBONE, MobileCMR
 from models.weight_file import is_state_dict, read_weight_file
-from utils.errors import InputError
 from utils.template import Template
 
 DECODER_LEVELS = (4, 3, 2, 1)  # numbers of the mesh decoder's blocks, finest level first

@@ -9,12 +9,12 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from handmesh.joints import NUM_JOINTS
 from models.attention import FeatureAttention
 from models.encoder import BACKBONES, GLOBAL_CHANNELS, STEM_CHANNELS, EncoderStage
 from models.heatmap_decoder import HeatmapDecoder, heatmap_head
 from models.spiral import decode_levels, mesh_levels
 from models.subpose import TIP_PAIRS, WHOLE_FINGERS, SubPoseAggregation
-from utils.joints import NUM_JOINTS
 from utils.template import Template
 
 OUT_CHANNELS = (64, 128, 256, 512)  # mesh decoder widths, finest level first

@@ -7,8 +7,8 @@ import torch
 from torch import Tensor, nn
 from torchvision.models import ResNet, resnet18, resnet50
 
+from handmesh.errors import InputError
 from models.layers import ConvBlock
-from utils.errors import InputError
 
 STEM_CHANNELS = 64  # stem output of ResNet18 and ResNet50
 GLOBAL_CHANNELS = 1000  # outputs of `fc`, kept from the ImageNet classifier

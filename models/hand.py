@@ -3,8 +3,8 @@
 import torch
 from torch import Tensor, nn
 
-from synthesis.hand import OpenHand, bone_length, load_open_hand
-from synthesis.skeleton import PARENTS
+from datasets.synthesis.hand import OpenHand, bone_length, load_open_hand
+from datasets.synthesis.skeleton import PARENTS
 
 
 class OpenHandLayer(nn.Module):

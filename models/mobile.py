@@ -11,12 +11,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from handmesh.joints import NUM_JOINTS
 from models.cmr import Output
 from models.hand_trunk import POOLED_CHANNELS, PYRAMID_CHANNELS, EarlyMap, HandTrunk
 from models.layers import ConvBlock
 from models.spiral import MeshLevels
 from models.subpose import TIP_PAIRS, WHOLE_FINGERS, SubPoseAggregation
-from utils.joints import NUM_JOINTS
 from utils.template import Template
 
 MOBILE = "cmr_mobile"

@@ -9,8 +9,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from handmesh.outline import SILHOUETTE_THRESHOLD, predicted_contour
 from models.registration import NUM_AXES, contour_extents, projection_axes
-from utils.silhouette import SILHOUETTE_THRESHOLD, predicted_contour
 
 PASSES = 8  # parts that grow together at least double each time
 

@@ -7,6 +7,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from handmesh.errors import InputError
+from handmesh.geometry import INPUT_MEAN, INPUT_SIZE_PX, INPUT_STD, MESH_SCALE_M, fit_square, to_network_input
 from models.cmr import CMR
 from models.inference import for_inference
 from models.mobile import MobileCMR
@@ -14,8 +16,6 @@ from models.outline import silhouette_extents
 from models.recording import Recorded
 from models.registration import register
 from models.reprojection import refine
-from utils.errors import InputError
-from utils.geometry import INPUT_MEAN, INPUT_SIZE_PX, INPUT_STD, MESH_SCALE_M, fit_square, to_network_input
 from utils.template import Template
 
 USUAL_DISTANCE_M = 0.77  # geometric middle of the depths that the registration looks through

@@ -4,11 +4,11 @@ from pathlib import Path
 
 import torch
 
+from handmesh.errors import InputError
+from handmesh.finder import Calibration, PhotoPredictor
+from handmesh.geometry import INPUT_MEAN, INPUT_SIZE_PX, INPUT_STD
 from models.checkpoint import model_from_checkpoint, read_checkpoint
-from models.photo import Calibration, PhotoPredictor
 from models.predictor import HandPredictor
-from utils.errors import InputError
-from utils.geometry import INPUT_MEAN, INPUT_SIZE_PX, INPUT_STD
 from utils.template import OPEN_HAND, ROOT, load_template
 
 SHIPPED_WEIGHTS = ROOT / "weights/cmr_mobile.pt"

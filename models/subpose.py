@@ -5,7 +5,7 @@ from itertools import combinations
 import torch
 from torch import Tensor, nn
 
-from utils.joints import NUM_JOINTS
+from handmesh.joints import NUM_JOINTS
 
 FINGER_TIPS = (4, 8, 12, 16, 20)
 TIP_PAIRS = tuple(combinations(FINGER_TIPS, 2))  # 10 sub-poses

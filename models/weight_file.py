@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from utils.errors import InputError
+from handmesh.errors import InputError
 
 
 def read_weight_file(path: Path) -> Any:

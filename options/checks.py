@@ -5,8 +5,8 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
+from handmesh.errors import InputError
 from options.options import Options, value_type
-from utils.errors import InputError
 from utils.mesh.hierarchy import NUM_LEVELS
 
 # Smallest and largest value. The upper bounds keep a slip of the finger from running for hours or for ever.

@@ -8,18 +8,18 @@ from pathlib import Path
 from typing import Any, get_args
 
 from datasets.augmented import DEVICE, HOST, REFERENCE
+from datasets.synthesis.camera import HAND_PX
+from handmesh.camera import DEFAULT_FOV_DEGREES
+from handmesh.files import cache_folder
+from handmesh.finder import DETECT
+from handmesh.geometry import INPUT_MEAN, INPUT_SIZE_PX, INPUT_STD
 from models import BACKBONES
 from models.build import MODELS
 from models.cmr import OUT_CHANNELS
 from models.inference import COMPILERS, PRECISIONS
 from models.mobile import MOBILE_BACKBONE
-from models.photo import DETECT
 from models.predictor import RECORDED_KERNELS
 from models.pretrained import SHIPPED_WEIGHTS
-from synthesis.camera import HAND_PX
-from utils.camera import DEFAULT_FOV_DEGREES
-from utils.files import cache_folder
-from utils.geometry import INPUT_MEAN, INPUT_SIZE_PX, INPUT_STD
 from utils.template import OPEN_HAND, ROOT, SPIRAL_LENGTH
 
 PHASES = ("train", "eval", "demo", "score", "synth")

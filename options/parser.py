@@ -5,9 +5,9 @@ from collections.abc import Sequence
 from dataclasses import fields
 from pathlib import Path
 
+from handmesh.errors import InputError
 from options.checks import check_values
 from options.options import GENERATOR_FOLDERS, NOT_KEPT, PROCEDURAL, Options, stated_default, value_type
-from utils.errors import InputError
 
 TITLES = {
     "run": "run",

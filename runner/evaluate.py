@@ -12,13 +12,13 @@ from tqdm import tqdm
 from datasets.freihand import FreiHANDEvaluation
 from datasets.freihand_files import check_equal_lengths
 from datasets.loading import start_worker
+from handmesh.errors import InputError
+from handmesh.files import atomic_write
 from models import HandPredictor
 from options import Options
 from runner.ranks import Ranks, joined_ranks
 from runner.score import has_ground_truth, read_ground_truth, write_report
 from runner.setup import make_predictor, prepare, select_device
-from utils.errors import InputError
-from utils.files import atomic_write
 from utils.metrics import score_predictions
 
 

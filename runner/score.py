@@ -8,11 +8,11 @@ from pathlib import Path
 import numpy as np
 
 from datasets.freihand_files import as_rows, check_equal_lengths, read_rows
+from handmesh.errors import InputError
+from handmesh.files import atomic_write, read_json
+from handmesh.joints import NUM_JOINTS
 from options import Options
 from runner.score_report import pck_figure, score_text, table_text
-from utils.errors import InputError
-from utils.files import atomic_write, read_json
-from utils.joints import NUM_JOINTS
 from utils.metrics import FreiHANDScore, score_predictions
 
 MAX_UNZIPPED_BYTES = 4 << 30  # 3,960 meshes are about 0.2 GB of text; guards against zip bombs

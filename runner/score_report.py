@@ -3,7 +3,7 @@
 import numpy as np
 from matplotlib.figure import Figure
 
-from utils.joints import JOINT_NAMES
+from handmesh.joints import JOINT_NAMES
 from utils.metrics import THRESHOLDS_M, FreiHANDScore, area_under_curve, pck_curve
 
 

@@ -6,17 +6,17 @@ from pathlib import Path
 
 import torch
 
+from handmesh.errors import InputError
+from handmesh.finder import PhotoPredictor
 from models import CMR, HandPredictor, build_model
 from models.checkpoint import Checkpoint, model_from_checkpoint, read_checkpoint
 from models.mobile import MOBILE, MOBILE_BACKBONE
-from models.photo import PhotoPredictor
 from models.predictor import RECORDED_KERNELS
 from models.pretrained import calibration_of
 from options import Options
 from options.checks import check_values
 from options.options import GENERATOR_FOLDERS, NETWORK_OPTIONS, NOT_KEPT, RECORDED
 from runner.ranks import local_rank
-from utils.errors import InputError
 from utils.template import Template, load_template
 
 

@@ -15,16 +15,16 @@ from tqdm import tqdm
 
 from datasets.freihand_files import MASK_THRESHOLD, read_rows
 from datasets.loading import MADE_AT_A_TIME, start_maker
+from datasets.synthesis.contact_sheet import contact_sheet, labelled
+from datasets.synthesis.generator import EVALUATION, TRAINING, HandGenerator
+from handmesh.errors import InputError
+from handmesh.files import atomic_write, read_json, remove_leftovers, write_json, write_json_rows
+from handmesh.geometry import project
+from handmesh.images import read_image
+from handmesh.joints import NUM_JOINTS
 from options import Options
 from runner.setup import with_recorded_options
 from runner.training_data import generator_recipe, generator_settings
-from synthesis.contact_sheet import contact_sheet, labelled
-from synthesis.generator import EVALUATION, TRAINING, HandGenerator
-from utils.errors import InputError
-from utils.files import atomic_write, read_json, remove_leftovers, write_json, write_json_rows
-from utils.geometry import project
-from utils.images import read_image
-from utils.joints import NUM_JOINTS
 
 STREAMS = {"training": TRAINING, "evaluation": EVALUATION}
 SHEET_SAMPLES = 64

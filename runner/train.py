@@ -25,6 +25,8 @@ from datasets.features import FeatureSamples, finish_features
 from datasets.host import finish_on_host
 from datasets.loading import load_batches
 from datasets.sampler import EpochBatches
+from handmesh.errors import InputError, TrainingDivergedError
+from handmesh.files import atomic_write, remove_leftovers, write_json
 from models.inference import compile_network
 from models.losses import cmr_loss
 from models.mobile import MobileCMR
@@ -34,8 +36,6 @@ from runner.ranks import Ranks, joined_ranks
 from runner.setup import Setup, prepare, select_device, silent_log, start_log
 from runner.training_data import training_data
 from runner.training_images import training_overview
-from utils.errors import InputError, TrainingDivergedError
-from utils.files import atomic_write, remove_leftovers, write_json
 from utils.template import Template
 
 BAR_SECONDS = 0.5

@@ -6,14 +6,14 @@ from pathlib import Path
 from datasets.augmentation import AugmentationSettings
 from datasets.augmented import DEVICE, HOST, AugmentedHands, SampleSettings
 from datasets.freihand import FreiHANDTraining
+from datasets.synthesis.generator import VERSION, GeneratorSettings
+from datasets.synthesis.hand import HAND_FILE
 from datasets.synthetic import SyntheticTraining
 from datasets.synthetic_pool import SyntheticPool
+from handmesh.errors import InputError
 from models.mobile import MIRRORED_SHARE, MOBILE
 from options import Options
 from options.options import GENERATOR_FOLDERS, PROCEDURAL
-from synthesis.generator import VERSION, GeneratorSettings
-from synthesis.hand import HAND_FILE
-from utils.errors import InputError
 
 
 def training_data(options: Options, num_vertices: int, on_gpu: bool = False) -> AugmentedHands:

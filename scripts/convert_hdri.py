@@ -22,7 +22,7 @@ try:
 except ImportError:
     sys.exit("error: OpenEXR is needed to read the maps: pip install -r requirements-hdri.txt")
 
-from utils.files import atomic_write  # noqa: E402
+from handmesh.files import atomic_write  # noqa: E402
 
 MODULE = re.compile(r"package/hdri/(\w+)\.exr\.js")
 SIZE = (1024, 512)

@@ -14,8 +14,8 @@ import torch
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
+from handmesh.files import atomic_write  # noqa: E402
 from models.hand_trunk import HandTrunk  # noqa: E402
-from utils.files import atomic_write  # noqa: E402
 
 SOURCE = ROOT / "weights/mediapipe/hand_landmark_full.tflite"
 TARGET = ROOT / "weights/hand_trunk.pt"

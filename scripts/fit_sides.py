@@ -3,7 +3,7 @@
 
     python scripts/fit_sides.py weights/cmr_mobile.pt --data_dir data/Fresh
 
-Prints weights for `models.photo.SIDE_WEIGHTS`: logistic regression on held-out images of right hands, each seen as a
+Prints weights for `handmesh.finder.SIDE_WEIGHTS`: logistic regression on held-out images of right hands, each seen as a
 right and as a left one, and how often they are wrong, cross-validated.
 """
 
@@ -18,10 +18,10 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
 from datasets.freihand_files import read_rows  # noqa: E402
-from models.photo import PhotoPredictor, side_features  # noqa: E402
+from handmesh.finder import PhotoPredictor, side_features  # noqa: E402
+from handmesh.images import read_image  # noqa: E402
 from models.pretrained import load_pretrained  # noqa: E402
 from scripts.logistic import logistic_weights  # noqa: E402
-from utils.images import read_image  # noqa: E402
 
 FOLDS = 5
 

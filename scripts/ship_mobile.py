@@ -23,13 +23,13 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
 from datasets.freihand_files import read_rows  # noqa: E402
-from models.photo import Calibration, PhotoPredictor, confidence_features  # noqa: E402
+from handmesh.files import atomic_write  # noqa: E402
+from handmesh.finder import Calibration, PhotoPredictor, confidence_features  # noqa: E402
+from handmesh.images import read_image  # noqa: E402
+from handmesh.joints import NUM_JOINTS, hand_length  # noqa: E402
 from models.pretrained import SHIPPED_WEIGHTS, load_pretrained  # noqa: E402
 from models.weight_file import read_weight_file  # noqa: E402
 from scripts.logistic import logistic_weights  # noqa: E402
-from utils.files import atomic_write  # noqa: E402
-from utils.images import read_image  # noqa: E402
-from utils.joints import NUM_JOINTS, hand_length  # noqa: E402
 from utils.metrics import fit_similarity, point_errors  # noqa: E402
 
 KEPT_OPTIONS = ("size", "img_mean", "img_std", "model", "backbone", "template", "out_channels")

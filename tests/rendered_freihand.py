@@ -7,8 +7,8 @@ import cv2
 import numpy as np
 from scipy.spatial.transform import Rotation
 
-from utils.geometry import project
-from utils.rendering import draw_mesh
+from handmesh.drawing.mesh import draw_mesh
+from handmesh.geometry import project
 from utils.template import Template
 
 SIZE = 224

@@ -10,7 +10,7 @@ import numpy as np
 from scipy.linalg import orthogonal_procrustes
 from scipy.spatial import KDTree
 
-from utils.errors import InputError
+from handmesh.errors import InputError
 
 THRESHOLDS_M = np.linspace(0, 0.05, 100)  # of the PCK curve
 F_SCORE_DISTANCES_M = (0.005, 0.015)

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from scipy import sparse
 
-from utils.errors import InputError
+from handmesh.errors import InputError
 
 SPARSE_CLASSES = {"csc_matrix": sparse.csc_matrix, "csr_matrix": sparse.csr_matrix, "coo_matrix": sparse.coo_matrix}
 CHUMPY_CLASSES = {"Ch", "Select"}

@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 from scipy import sparse
 
-from utils.errors import InputError
-from utils.files import content_digest, read_array
-from utils.joints import MANO_TIP_VERTICES, MANO_TO_FREIHAND, NUM_JOINTS
+from handmesh.errors import InputError
+from handmesh.files import content_digest, read_array
+from handmesh.joints import MANO_TIP_VERTICES, MANO_TO_FREIHAND, NUM_JOINTS
 from utils.mesh.files import faces_fit, read_mesh
 from utils.mesh.hierarchy import NUM_LEVELS, MeshHierarchy, cached_hierarchy
 from utils.mesh.spirals import extract_spirals

@@ -6,7 +6,7 @@ from datasets.augmentation import HandSample
 from datasets.augmented import half_size
 from datasets.freihand import FreiHANDTraining
 from datasets.heatmaps import PATCH_RADIUS_PX, SIGMA_PX
-from utils.geometry import MESH_SCALE_M, to_network_input
+from handmesh.geometry import MESH_SCALE_M, to_network_input
 
 
 class PlainFreiHAND(FreiHANDTraining):

@@ -5,9 +5,9 @@ import torch
 
 from benchmarks.baseline.network import PlainCMR
 from benchmarks.baseline.registration import register_with_slsqp
+from handmesh.geometry import INPUT_MEAN, INPUT_SIZE_PX, INPUT_STD, MESH_SCALE_M, fit_square, to_network_input
+from handmesh.outline import predicted_contour
 from models.cmr import CMR
-from utils.geometry import INPUT_MEAN, INPUT_SIZE_PX, INPUT_STD, MESH_SCALE_M, fit_square, to_network_input
-from utils.silhouette import predicted_contour
 from utils.template import Template
 
 

@@ -5,8 +5,8 @@ from collections.abc import Callable
 import numpy as np
 from scipy.optimize import minimize
 
+from handmesh.geometry import project
 from models import registration as stages
-from utils.geometry import project
 
 AXES = stages.projection_axes().numpy()
 BOUNDS = [(None, None), (None, None), stages.DEPTH_BOUNDS_M]

@@ -4,7 +4,7 @@ import heapq
 
 import numpy as np
 
-from utils.errors import InputError
+from handmesh.errors import InputError
 
 BOUNDARY_WEIGHT = 1000.0  # keeps the outline of open meshes (the wrist) in place
 

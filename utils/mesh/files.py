@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import trimesh
 
-from utils.errors import InputError
+from handmesh.errors import InputError
 
 
 def read_mesh(path: Path) -> trimesh.Trimesh:

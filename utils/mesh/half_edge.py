@@ -7,7 +7,7 @@ construction of OpenMesh (`PolyConnectivity::add_face`), which the released chec
 
 from collections.abc import Iterator, Sequence
 
-from utils.errors import InputError
+from handmesh.errors import InputError
 
 NONE = -1
 

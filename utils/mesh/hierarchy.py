@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 from scipy import sparse
 
-from utils.errors import InputError
-from utils.files import atomic_write, cache_folder, content_digest
+from handmesh.errors import InputError
+from handmesh.files import atomic_write, cache_folder, content_digest
 from utils.mesh.closest_point import upsampling_matrix
 from utils.mesh.decimation import decimate
 

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 from scipy.spatial import KDTree
 
-from utils.errors import InputError
+from handmesh.errors import InputError
 from utils.mesh.half_edge import HalfEdgeMesh
 
 

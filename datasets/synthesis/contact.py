@@ -1,0 +1,281 @@
+"""Settling a pose: finger pads that should touch do, and nothing goes through anything else.
+
+Bones and held objects are capsules (a sphere is a capsule of no length). The wanted angles, the contacts and the
+penetrations are residuals of one least-squares problem, solved by a few damped Gauss-Newton steps within the limits of
+the joints.
+"""
+
+from dataclasses import dataclass
+
+import numba
+import numpy as np
+
+from datasets.synthesis.hand import OpenHand
+from datasets.synthesis.kinematics import fill_transforms
+from datasets.synthesis.skeleton import BONE_INDEX, BONES, FINGERS, FLEXION, LIMITS_DEGREES, PARENTS, TWIST
+
+LIMITS = np.deg2rad(LIMITS_DEGREES.astype(np.float64))
+FREE = np.array(
+    [
+        (bone, axis)
+        for bone, name in enumerate(BONES)
+        for axis in range(3)
+        if np.ptp(LIMITS[bone, axis]) > 0 and name != "forearm" and (axis != TWIST or name == "thumb_1")
+    ]
+)
+"""(D, 2) bone and axis of the angles that settling may change."""
+
+FINGER_BONES = [BONE_INDEX[f"{finger}_{part}"] for finger in FINGERS for part in (1, 2, 3)]
+PALM_BONES = [BONE_INDEX[name] for name in ("wrist", "wrist", "ring_metacarpal", "little_metacarpal")]
+PALM_RADIUS_M = 0.0095
+PALM_DEPTH_M = 0.004  # of the palm's capsules below the line from wrist to knuckle
+TOLERANCES_M = np.array([0.0025, 0.0015])  # flesh gives way by this much to flesh, and to objects
+ITERATIONS = 12
+STEP_RADIANS = 1e-4
+PRIOR_WEIGHT = 0.0012  # metres per radian: what a departure from the wanted angle costs against a distance
+LARGEST_STEP = 0.5  # radians
+
+
+def _capsule_pairs() -> np.ndarray:
+    """Pairs of capsules that may meet: different fingers, and the outer bones of a finger with the palm."""
+    pairs = []
+    for first in range(15):
+        for second in range(first + 1, 15):
+            same_finger = first // 3 == second // 3
+            roots = first % 3 == 0 and second % 3 == 0  # neighbours share the web
+            if not same_finger and not roots:
+                pairs.append((first, second))
+        for palm in range(15, 19):
+            own_side = first // 3 == 0 and (first % 3 == 0 or (first % 3 == 1 and palm == 15))
+            if first % 3 != 0 and not own_side:
+                pairs.append((first, palm))
+    return np.array(pairs)
+
+
+PAIRS = _capsule_pairs()
+CAPSULE_BONES = np.array(FINGER_BONES + PALM_BONES)
+
+
+def capsule_radii(hand: OpenHand) -> np.ndarray:
+    """Radii (19,) of the capsules of the mean hand: fifteen finger bones, four of the palm; metres."""
+    starts, ends = capsule_ends(hand.joints, hand.tips)
+    radii = np.full(len(CAPSULE_BONES), PALM_RADIUS_M)
+    for capsule, bone in enumerate(FINGER_BONES):
+        own = hand.vertices[hand.weights[:, bone] > 0.6]
+        axis = ends[capsule] - starts[capsule]
+        along = np.clip((own - starts[capsule]) @ axis / (axis @ axis), 0, 1)
+        distance = np.linalg.norm(own - starts[capsule] - along[:, None] * axis, axis=1)
+        radii[capsule] = np.quantile(distance, 0.35)
+    return radii
+
+
+def capsule_ends(joints: np.ndarray, tips: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Ends (19, 3) and (19, 3) of the capsules at rest."""
+    starts, ends = [], []
+    for number, finger in enumerate(FINGERS):
+        chain = [*(joints[BONE_INDEX[f"{finger}_{part}"]] for part in (1, 2, 3)), tips[number]]
+        chain[3] = chain[2] + 0.75 * (chain[3] - chain[2])  # the cap reaches the tip
+        starts += chain[:3]
+        ends += chain[1:]
+    below = np.array([0, 0, PALM_DEPTH_M])
+    wrist = joints[BONE_INDEX["wrist"]]
+    for finger in FINGERS[1:]:
+        knuckle = joints[BONE_INDEX[f"{finger}_1"]]
+        starts.append(wrist + 0.2 * (knuckle - wrist) + below)
+        ends.append(wrist + 0.9 * (knuckle - wrist) + below)
+    return np.array(starts, np.float64), np.array(ends, np.float64)
+
+
+@numba.njit(cache=True)
+def _dot(ax: float, ay: float, az: float, bx: float, by: float, bz: float) -> float:
+    return ax * bx + ay * by + az * bz
+
+
+@numba.njit(cache=True)
+def segment_distance(a: np.ndarray, b: np.ndarray, c: np.ndarray, d: np.ndarray) -> float:
+    """Distance between the segments ab and cd (Ericson, Real-Time Collision Detection, 5.1.9)."""
+    ux, uy, uz = b[0] - a[0], b[1] - a[1], b[2] - a[2]
+    vx, vy, vz = d[0] - c[0], d[1] - c[1], d[2] - c[2]
+    wx, wy, wz = a[0] - c[0], a[1] - c[1], a[2] - c[2]
+    uu, vv = _dot(ux, uy, uz, ux, uy, uz), _dot(vx, vy, vz, vx, vy, vz)
+    uv = _dot(ux, uy, uz, vx, vy, vz)
+    uw, vw = _dot(ux, uy, uz, wx, wy, wz), _dot(vx, vy, vz, wx, wy, wz)
+    tiny = 1e-12
+    if uu < tiny:
+        s = 0.0
+        t = min(max(vw / vv, 0.0), 1.0) if vv > tiny else 0.0
+    elif vv < tiny:
+        t = 0.0
+        s = min(max(-uw / uu, 0.0), 1.0)
+    else:
+        determinant = uu * vv - uv * uv
+        s = min(max((uv * vw - uw * vv) / determinant, 0.0), 1.0) if determinant > tiny else 0.0
+        t = (uv * s + vw) / vv
+        if t < 0:
+            t, s = 0.0, min(max(-uw / uu, 0.0), 1.0)
+        elif t > 1:
+            t, s = 1.0, min(max((uv - uw) / uu, 0.0), 1.0)
+    x, y, z = wx + s * ux - t * vx, wy + s * uy - t * vy, wz + s * uz - t * vz
+    return np.sqrt(_dot(x, y, z, x, y, z))
+
+
+@numba.njit(cache=True)
+def _transform(matrix: np.ndarray, point: np.ndarray, out: np.ndarray) -> None:
+    for row in range(3):
+        out[row] = matrix[row, 3]
+        for column in range(3):
+            out[row] += matrix[row, column] * point[column]
+
+
+@numba.njit(cache=True)
+def _residuals(angles: np.ndarray, scene: tuple, work: tuple, out: np.ndarray) -> None:
+    """Metres: touching points apart (3 each), then penetration of each pair, then of each finger bone and object."""
+    (joints, axes, parents, starts, ends, radii, capsule_bones, pairs, touch_bones, touch_points, touch_gaps, objects,
+     object_radii, tolerances) = scene  # fmt: skip
+    transforms, moved_starts, moved_ends, point = work
+    fill_transforms(angles, joints, axes, parents, transforms)
+    for capsule in range(len(capsule_bones)):
+        matrix = transforms[capsule_bones[capsule]]
+        _transform(matrix, starts[capsule], moved_starts[capsule])
+        _transform(matrix, ends[capsule], moved_ends[capsule])
+    row = 0
+    for touch in range(len(touch_bones)):
+        _transform(transforms[touch_bones[touch, 0]], touch_points[touch, 0], point)
+        out[row : row + 3] = point
+        _transform(transforms[touch_bones[touch, 1]], touch_points[touch, 1], point)
+        out[row : row + 3] -= point
+        apart = np.sqrt((out[row : row + 3] ** 2).sum()) + 1e-9
+        out[row : row + 3] *= 1 - touch_gaps[touch] / apart
+        row += 3
+    for pair in range(len(pairs)):
+        i, j = pairs[pair]
+        gap = segment_distance(moved_starts[i], moved_ends[i], moved_starts[j], moved_ends[j])
+        out[row] = max(radii[i] + radii[j] - tolerances[0] - gap, 0.0)
+        row += 1
+    for held in range(len(objects)):
+        for capsule in range(1, 15):  # not the ball of the thumb, which is soft
+            gap = segment_distance(moved_starts[capsule], moved_ends[capsule], objects[held, 0], objects[held, 1])
+            out[row] = max(radii[capsule] + object_radii[held] - tolerances[1] - gap, 0.0)
+            row += 1
+
+
+@dataclass(frozen=True)
+class Contact:
+    """A place on a finger. Half of the flesh is in its position, so that fingers meet with the right sides; for the
+    other half any direction will do.
+
+    Attributes:
+        bone: index of the bone.
+        point: (3,) at rest, half way from the bone's axis to the skin, metres.
+        reach: how far it is from there to the skin, metres.
+    """
+
+    bone: int
+    point: np.ndarray
+    reach: float
+
+
+class Settler:
+    """Contacts of one person's hand.
+
+    Args:
+        joints: (B, 3), tips: (5, 3) at rest; axes: (B, 3, 3) of the joints.
+        radii: (19,) of the capsules.
+    """
+
+    def __init__(self, joints: np.ndarray, tips: np.ndarray, axes: np.ndarray, radii: np.ndarray) -> None:
+        self.joints, self.tips = np.float64(joints), np.float64(tips)
+        self.axes, self.radii = np.float64(axes), np.float64(radii)
+        self.starts, self.ends = capsule_ends(self.joints, self.tips)
+
+    def pad(self, finger: int) -> Contact:
+        """The pad of a finger; fingers count from the thumb."""
+        return self._contact(3 * finger + 2, 0.85, 1)
+
+    def back(self, finger: int, part: int, along: float) -> Contact:
+        """The back of a finger's bone; part 0 to 2, along in [0, 1]."""
+        return self._contact(3 * finger + part, along, -1)
+
+    def _contact(self, capsule: int, along: float, side: int) -> Contact:
+        bone, half = FINGER_BONES[capsule], self.radii[capsule] / 2
+        direction = self.ends[capsule] - self.starts[capsule]
+        palmar = np.cross(self.axes[bone, FLEXION], direction / np.linalg.norm(direction))
+        return Contact(bone, self.starts[capsule] + along * direction + side * half * palmar, half)
+
+    def settle(
+        self,
+        angles: np.ndarray,
+        touches: list[tuple[Contact, Contact]],
+        objects: list[tuple[np.ndarray, np.ndarray, float]],
+    ) -> tuple[np.ndarray, float, float]:
+        """The nearest pose that keeps the contacts.
+
+        Args:
+            angles: (B, 3) wanted, radians.
+            touches: places that should meet.
+            objects: capsules (end, end, radius) in the palm's frame, metres.
+
+        Returns:
+            (B, 3) angles within the limits, the deepest penetration left beyond what flesh allows, and the widest gap
+            left between places that should meet, metres.
+        """
+        touch_bones = np.array([[one.bone for one in pair] for pair in touches], np.int64).reshape(-1, 2)
+        touch_points = np.array([[one.point for one in pair] for pair in touches]).reshape(-1, 2, 3)
+        touch_gaps = np.array([sum(one.reach for one in pair) for pair in touches], np.float64)
+        capsules = np.array([(start, end) for start, end, _ in objects], np.float64).reshape(-1, 2, 3)
+        object_radii = np.array([radius for _, _, radius in objects])
+        return _settle(
+            np.clip(angles, LIMITS[..., 0], LIMITS[..., 1]),
+            FREE,
+            LIMITS,
+            (
+                self.joints, self.axes, PARENTS, self.starts, self.ends, self.radii, CAPSULE_BONES, PAIRS,
+                touch_bones, touch_points, touch_gaps, capsules, object_radii, TOLERANCES_M,
+            ),
+        )  # fmt: skip
+
+
+@numba.njit(cache=True)
+def _settle(wanted: np.ndarray, free: np.ndarray, limits: np.ndarray, scene: tuple) -> tuple[np.ndarray, float, float]:
+    angles = wanted.copy()
+    touches, capsules, count = 3 * len(scene[8]), len(scene[6]), len(free)
+    work = (np.empty((len(angles), 3, 4)), np.empty((capsules, 3)), np.empty((capsules, 3)), np.empty(3))
+    size = touches + len(scene[7]) + 14 * len(scene[11])
+    residuals, moved, jacobian = np.empty(size), np.empty(size), np.empty((size, count))
+    _residuals(angles, scene, work, residuals)
+    for _ in range(ITERATIONS):
+        if (residuals[:touches] ** 2).sum() < 1e-6 and residuals[touches:].sum() < 5e-4:
+            break
+        for column in range(count):
+            bone, axis = free[column]
+            kept = angles[bone, axis]
+            angles[bone, axis] = kept + STEP_RADIANS
+            _residuals(angles, scene, work, moved)
+            jacobian[:, column] = (moved - residuals) / STEP_RADIANS
+            angles[bone, axis] = kept
+        active = np.flatnonzero(residuals)
+        reduced = jacobian[active]
+        matrix = reduced.T @ reduced + PRIOR_WEIGHT**2 * np.eye(count)
+        gradient = reduced.T @ residuals[active]
+        for column in range(count):
+            bone, axis = free[column]
+            gradient[column] += PRIOR_WEIGHT**2 * (angles[bone, axis] - wanted[bone, axis])
+            low, high = limits[bone, axis]
+            pushed_low = angles[bone, axis] <= low and gradient[column] > 0
+            if pushed_low or (angles[bone, axis] >= high and gradient[column] < 0):  # held by its limit
+                matrix[column, :] = 0
+                matrix[:, column] = 0
+                matrix[column, column] = 1
+                gradient[column] = 0
+        step = np.linalg.solve(matrix, gradient)
+        step *= min(1.0, LARGEST_STEP / (np.abs(step).max() + 1e-12))
+        for column in range(count):
+            bone, axis = free[column]
+            angles[bone, axis] = min(
+                max(angles[bone, axis] - step[column], limits[bone, axis, 0]), limits[bone, axis, 1]
+            )
+        _residuals(angles, scene, work, residuals)
+    widest = 0.0
+    for touch in range(0, touches, 3):
+        widest = max(widest, np.sqrt((residuals[touch : touch + 3] ** 2).sum()))
+    return angles, residuals[touches:].max(), widest

@@ -1,0 +1,102 @@
+"""Hands in a picture: palms, then the landmark network on each, which says whether it is a hand, and which one."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from handmesh.joints import NUM_JOINTS, lean
+from handmesh.palm import PalmDetector, Roi, box_containment
+from handmesh.runtime import TFLiteNetwork
+
+LANDMARK_PX = 224
+MIN_PRESENCE = 0.5
+CLEAR, HOPELESS = 0.9, 0.05  # presence, or probability of either side, that needs no second look
+ROI_SIZE = 1.6  # of that look, in sizes of the landmarks' box
+SAME_HAND_SHARE = 0.6  # of the smaller box inside of the larger
+QUARTERS = tuple(np.deg2rad((0, 90, 180, 270)))
+CROP_ROI_SIZE = 1.15  # of a picture that is a crop already, in its longer side
+
+
+@dataclass(frozen=True)
+class FoundHand:
+    """A hand in a picture.
+
+    Attributes:
+        landmarks_px: (21, 2).
+        presence: 0 to 1, that this is a hand.
+        right: 0 to 1, that it is a right one.
+        palm_score: of the palm detector; None where the whole image was taken.
+    """
+
+    landmarks_px: np.ndarray
+    presence: float
+    right: float
+    palm_score: float | None
+
+    @property
+    def roi(self) -> Roi:
+        """A square around the landmarks, upright."""
+        low, high = self.box_px[:2], self.box_px[2:]
+        return Roi((low + high) / 2, ROI_SIZE * float((high - low).max()), lean(self.landmarks_px))
+
+    @property
+    def box_px(self) -> np.ndarray:
+        """Left, top, right, bottom (4,) of the landmarks."""
+        return np.concatenate([self.landmarks_px.min(axis=0), self.landmarks_px.max(axis=0)])
+
+
+class HandFinder:
+    """Finds the hands of a picture."""
+
+    def __init__(self) -> None:
+        self.palms = PalmDetector()
+        self.network = TFLiteNetwork("hand_landmark_full.tflite", ("Identity", "Identity_1", "Identity_2"))
+
+    def __call__(self, image: np.ndarray, detect: str = "auto") -> list[FoundHand]:
+        """Hands of an RGB image (H, W, 3) uint8, best first.
+
+        Args:
+            detect: `always` returns what the palm detector leads to; `never` takes the whole image for one hand,
+                whichever way it is turned; `auto` does the former, and where that finds nothing or a single hand that
+                is not clear, the latter, if that is a hand and the surer one.
+        """
+        hands: list[FoundHand] = []
+        if detect != "never":
+            looks = [self._surer(image, self.landmarks(image, palm.roi, palm.score)) for palm in self.palms(image)]
+            hands = _distinct([hand for hand in looks if hand.presence > MIN_PRESENCE])
+        if detect == "always" or len(hands) > 1 or (hands and hands[0].presence > CLEAR):
+            return hands
+        whole = self._surer(image, self.whole_image(image))
+        if detect == "never" or whole.presence > max([MIN_PRESENCE, *(hand.presence for hand in hands)]):
+            return [whole]
+        return hands
+
+    def whole_image(self, image: np.ndarray) -> FoundHand:
+        """The hand that fills an image, whichever way it is turned."""
+        height, width = image.shape[:2]
+        center, size = np.array([width - 1, height - 1]) / 2, CROP_ROI_SIZE * max(height, width)
+        return max(
+            (self.landmarks(image, Roi(center, size, angle)) for angle in QUARTERS), key=lambda hand: hand.presence
+        )
+
+    def _surer(self, image: np.ndarray, hand: FoundHand) -> FoundHand:
+        """The hand, looked at again where its own landmarks put it if it was not clear, whichever is the clearer."""
+        clear = hand.presence > CLEAR and abs(hand.right - 0.5) > CLEAR - 0.5
+        if clear or hand.presence < HOPELESS:
+            return hand
+        return max(hand, self.landmarks(image, hand.roi, hand.palm_score), key=lambda one: one.presence)
+
+    def landmarks(self, image: np.ndarray, roi: Roi, palm_score: float | None = None) -> FoundHand:
+        """What the landmark network says of a square."""
+        landmarks, presence, right = self.network(roi.cut(image, LANDMARK_PX))
+        points = landmarks.reshape(NUM_JOINTS, 3)[:, :2] - 0.5
+        return FoundHand(roi.to_picture(points, LANDMARK_PX), float(presence.item()), float(right.item()), palm_score)
+
+
+def _distinct(hands: list[FoundHand]) -> list[FoundHand]:
+    """Without those that are the same hand as a better one."""
+    kept: list[FoundHand] = []
+    for hand in sorted(hands, key=lambda hand: -hand.presence):
+        if not kept or box_containment(hand.box_px, np.stack([one.box_px for one in kept])).max() < SAME_HAND_SHARE:
+            kept.append(hand)
+    return kept

@@ -1,0 +1,112 @@
+"""Files that are whole or absent, and where derived files are kept."""
+
+import hashlib
+import json
+import os
+import tempfile
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+
+from handmesh.errors import InputError
+
+
+@contextmanager
+def atomic_write(path: str | Path, mode: str = "wb") -> Iterator[IO]:
+    """Open a temporary file beside `path` that takes its place when the block ends without an exception.
+
+    Missing folders are made. Raises InputError if the folder cannot be written.
+    """
+    path = Path(path)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
+    except OSError as error:
+        raise InputError(f"{path.parent}: cannot write here ({error.strerror}); choose another folder") from error
+    temporary = Path(name)
+    try:
+        with os.fdopen(handle, mode) as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.chmod(0o666 & ~_umask())
+        temporary.replace(path)
+    except OSError as error:
+        temporary.unlink(missing_ok=True)
+        raise InputError(f"{path}: cannot be written ({error.strerror})") from error
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+
+
+def remove_leftovers(path: Path) -> None:
+    """Remove temporary files that killed writers of `path` left behind."""
+    for leftover in path.parent.glob(f".{path.name}.*.tmp"):
+        leftover.unlink(missing_ok=True)
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
+
+
+def write_json(path: str | Path, value: Any, indent: int | None = None) -> None:
+    """Write JSON atomically."""
+    with atomic_write(path, "w") as file:
+        file.write(json.dumps(value, indent=indent))
+
+
+def write_json_rows(path: str | Path, rows: Iterable[Any]) -> None:
+    """Write a JSON list atomically, one row at a time, so that a list longer than memory can be written."""
+    with atomic_write(path, "w") as file:
+        file.write("[")
+        for index, row in enumerate(rows):
+            file.write((", " if index else "") + json.dumps(row))
+        file.write("]")
+
+
+def read_json(path: str | Path, expected: str) -> Any:
+    """Read a JSON file.
+
+    Args:
+        expected: what the file should hold, for the error message.
+
+    Raises:
+        InputError: the file is missing or not JSON.
+    """
+    path = Path(path)
+    try:
+        with path.open(encoding="utf-8") as file:
+            return json.load(file)
+    except FileNotFoundError as error:
+        raise InputError(f"{path}: no such file; expected {expected}") from error
+    except (ValueError, RecursionError) as error:
+        raise InputError(f"{path}: not valid JSON ({error}); the file may be cut short. Expected {expected}") from error
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror}); expected {expected}") from error
+
+
+def read_array(path: Path) -> np.ndarray:
+    """Read a .npy file that holds numbers, not objects. Raises InputError."""
+    try:
+        return np.load(path, allow_pickle=False)
+    except Exception as error:  # a damaged file may raise almost anything
+        raise InputError(f"{path}: cannot be read as an array ({error})") from error
+
+
+def cache_folder() -> Path:
+    """Folder of files that can be derived again: `$XDG_CACHE_HOME/cmr`, or `~/.cache/cmr`."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "cmr"
+
+
+def content_digest(*arrays: np.ndarray) -> str:
+    """Short hexadecimal digest of arrays: their types, shapes and values."""
+    digest = hashlib.sha256()
+    for array in arrays:
+        digest.update(f"{array.dtype}{array.shape}".encode())
+        digest.update(np.ascontiguousarray(array).tobytes())
+    return digest.hexdigest()[:24]

@@ -1,0 +1,56 @@
+"""What the demo writes for an image: meshes, and everything else that is known as JSON."""
+
+from pathlib import Path
+
+import numpy as np
+import trimesh
+
+from handmesh.files import atomic_write, write_json
+from handmesh.finder import PhotoHand
+from handmesh.joints import JOINT_NAMES
+
+DECIMALS_M, DECIMALS_PX = 5, 2
+
+
+def write_meshes(path: Path, hands: list[PhotoHand], faces: dict[str, np.ndarray]) -> None:
+    """All hands of an image in one .ply, camera space, metres; an empty mesh where there is none is not written."""
+    meshes = [trimesh.Trimesh(hand.vertices_m, faces[hand.side], process=False) for hand in hands]
+    with atomic_write(path) as file:
+        file.write(trimesh.util.concatenate(meshes).export(file_type="ply"))
+
+
+def write_hands(path: Path, image_name: str, size: tuple[int, int], hands: list[PhotoHand]) -> None:
+    """`NAME_hands.json`. Joints in FreiHAND order; metres in the frame of the camera K: x right, y down, z forward.
+
+    Args:
+        image_name: of the file.
+        size: height and width of the image.
+    """
+    rows = [_hand(hand) for hand in hands]
+    height, width = size
+    write_json(path, {"image": image_name, "width": width, "height": height, "hands": rows}, indent=1)
+
+
+def _hand(hand: PhotoHand) -> dict:
+    found = hand.found
+    return {
+        "side": hand.side,
+        "score": None if found is None else round(found.presence, 4),
+        "side_probability": None if np.isnan(hand.side_probability) else round(hand.side_probability, 4),
+        "box_px": _rounded(hand.box_px, DECIMALS_PX),
+        "K": _rounded(hand.camera.K, 4),
+        "K_from": hand.camera.source,
+        "scale_and_depth_approximate": hand.camera.approximate,
+        "size_from": "hand_length_cm" if hand.known_size else "network",
+        "joint_names": list(JOINT_NAMES),
+        "joints_px": _rounded(hand.landmarks_px, DECIMALS_PX),
+        "joints_m": _rounded(hand.joints_m, DECIMALS_M),
+        "translation_m": _rounded(hand.translation_m, DECIMALS_M),
+        "residual_px": round(hand.residual_px, 3) if np.isfinite(hand.residual_px) else None,
+        "position_reliable": hand.success,
+        "confidence": round(hand.confidence, 4),
+    }
+
+
+def _rounded(values: np.ndarray, decimals: int) -> list:
+    return np.round(np.asarray(values, np.float64), decimals).tolist()

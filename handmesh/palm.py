@@ -1,0 +1,145 @@
+"""Palms in a picture: MediaPipe's single-shot detector (Zhang et al. 2020)."""
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from handmesh.runtime import TFLiteNetwork
+from handmesh.warp import cut_square
+
+INPUT_PX = 192
+GRIDS = ((24, 2), (12, 6))  # cells a side, anchors in each
+KEYPOINTS = 7  # wrist, knuckles of index, middle, ring and little finger, two joints of the thumb
+WRIST, MIDDLE_KNUCKLE = 0, 2
+MIN_SCORE = 0.3  # low: the landmark network says of each whether it is a hand
+SAME_HAND_IOU = 0.3
+ROI_SIZE, ROI_SHIFT = 2.6, 0.5  # of the hand, in sizes of the palm's box, shifted towards the fingers
+
+
+@dataclass(frozen=True)
+class Roi:
+    """A turned square of a picture.
+
+    Attributes:
+        center_px: (2,).
+        size_px: side.
+        angle: radians by which its up direction is turned clockwise from the picture's.
+    """
+
+    center_px: np.ndarray
+    size_px: float
+    angle: float
+
+    def affine(self, size: int) -> np.ndarray:
+        """Pixel of the picture to pixel of the square at size x size, (2, 3)."""
+        scale = size / self.size_px
+        cosine, sine = scale * np.cos(self.angle), scale * np.sin(self.angle)
+        linear = np.array([[cosine, sine], [-sine, cosine]])
+        middle = (size - 1) / 2
+        return np.column_stack([linear, middle - linear @ self.center_px])
+
+    def cut(self, image: np.ndarray, size: int) -> np.ndarray:
+        """The square (size, size, 3), black outside of the picture."""
+        return cut_square(image, np.vstack([self.affine(size), [0, 0, 1]]), size)
+
+    def to_picture(self, points: np.ndarray, size: int) -> np.ndarray:
+        """Pixels (..., 2) of the square at size x size as pixels of the picture."""
+        affine = self.affine(size)
+        return (points - affine[:, 2]) @ np.linalg.inv(affine[:, :2]).T
+
+
+@dataclass(frozen=True)
+class Palm:
+    """A palm that was found.
+
+    Attributes:
+        score: 0 to 1.
+        box_px: left, top, right, bottom (4,).
+        keypoints_px: (7, 2).
+    """
+
+    score: float
+    box_px: np.ndarray
+    keypoints_px: np.ndarray
+
+    @property
+    def roi(self) -> Roi:
+        """Where the whole hand is, upright."""
+        x, y = self.keypoints_px[MIDDLE_KNUCKLE] - self.keypoints_px[WRIST]
+        angle = float(np.arctan2(x, -y))
+        low, high = self.box_px[:2], self.box_px[2:]
+        size = float((high - low).max())
+        up = np.array([np.sin(angle), -np.cos(angle)])
+        return Roi((low + high) / 2 + ROI_SHIFT * (high - low)[1] * up, ROI_SIZE * size, angle)
+
+
+class PalmDetector:
+    """Finds palms of about a twentieth of the picture's longer side and more."""
+
+    def __init__(self) -> None:
+        self.network = TFLiteNetwork("palm_detection_full.tflite", ("Identity", "Identity_1"))
+        self.anchors = _anchors()
+
+    def __call__(self, image: np.ndarray, min_score: float = MIN_SCORE) -> list[Palm]:
+        """Palms in an RGB image (H, W, 3) uint8, best first."""
+        height, width = image.shape[:2]
+        scale = INPUT_PX / max(height, width)
+        size = (max(1, round(width * scale)), max(1, round(height * scale)))
+        canvas = np.zeros((INPUT_PX, INPUT_PX, 3), np.uint8)
+        left, top = (INPUT_PX - size[0]) // 2, (INPUT_PX - size[1]) // 2
+        resized = cv2.resize(image, size, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR)
+        canvas[top : top + size[1], left : left + size[0]] = resized
+        values, logits = self.network(canvas)
+        scores = 1 / (1 + np.exp(-logits.ravel().clip(-60, 60)))
+        chosen = np.flatnonzero(scores > min_score)
+        values, scores = values.reshape(-1, 4 + 2 * KEYPOINTS)[chosen], scores[chosen]
+        points = values.reshape(-1, 2 + KEYPOINTS, 2) / INPUT_PX
+        points[:, [0, *range(2, 2 + KEYPOINTS)]] += self.anchors[chosen, None]
+        to_px = np.array([width / size[0], height / size[1]])
+        points = (points * INPUT_PX - [left, top]) * to_px - 0.5
+        sizes = values[:, 2:4] * to_px
+        boxes = np.concatenate([points[:, 0] - sizes / 2, points[:, 0] + sizes / 2], axis=1)
+        return [Palm(*palm) for palm in _merged(scores, boxes, points[:, 2:])]
+
+
+def _anchors() -> np.ndarray:
+    """Centres (2016, 2) of the anchors, from 0 to 1 across the input."""
+    rows = []
+    for cells, count in GRIDS:
+        steps = (np.arange(cells) + 0.5) / cells
+        y, x = np.meshgrid(steps, steps, indexing="ij")
+        rows.append(np.stack([x, y], axis=-1).reshape(-1, 2).repeat(count, axis=0))
+    return np.concatenate(rows)
+
+
+def _merged(scores: np.ndarray, boxes: np.ndarray, keypoints: np.ndarray) -> list[tuple[float, np.ndarray, np.ndarray]]:
+    """Non-maximum suppression; boxes of one hand are averaged by their scores."""
+    result = []
+    rest = np.argsort(-scores)
+    while len(rest):
+        same = box_overlap(boxes[rest[0]], boxes[rest]) > SAME_HAND_IOU
+        same[0] = True
+        group, rest = rest[same], rest[~same]
+        weights = scores[group] / scores[group].sum()
+        box, points = np.tensordot(weights, boxes[group], 1), np.tensordot(weights, keypoints[group], 1)
+        result.append((float(scores[group[0]]), box, points))
+    return result
+
+
+def box_overlap(box: np.ndarray, others: np.ndarray) -> np.ndarray:
+    """Intersection over union of a box (4,) with others (N, 4): left, top, right, bottom."""
+    common, area, areas = _areas(box, others)
+    return common / np.maximum(area + areas - common, 1e-9)
+
+
+def box_containment(box: np.ndarray, others: np.ndarray) -> np.ndarray:
+    """Which share of the smaller of two boxes lies in the larger: a box (4,) with others (N, 4)."""
+    common, area, areas = _areas(box, others)
+    return common / np.maximum(np.minimum(area, areas), 1e-9)
+
+
+def _areas(box: np.ndarray, others: np.ndarray) -> tuple[np.ndarray, float, np.ndarray]:
+    low, high = np.maximum(box[:2], others[:, :2]), np.minimum(box[2:], others[:, 2:])
+    sides = np.clip(high - low, 0, None)
+    return sides.prod(axis=1), (box[2:] - box[:2]).prod(), (others[:, 2:] - others[:, :2]).prod(axis=1)
