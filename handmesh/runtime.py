@@ -1,50 +1,69 @@
-"""Reading and running the two networks, `.tflite` files in `weights/mediapipe`."""
+"""Networks as files: ONNX Runtime on the CPU."""
 
-import threading
+import os
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
-import torch
+import onnxruntime
 
 from handmesh.errors import InputError
-from utils.template import ROOT
 
-FOLDER = ROOT / "weights/mediapipe"
-MOST_THREADS = 4  # networks this small are not faster with more
+DATA = Path(__file__).parent / "data"  # the networks that come with this package
+MOST_THREADS = 4  # networks this small gain nothing from more
 
 
-class TFLiteNetwork:
-    """A network with one image as input, on the CPU. Threads may share it; they take turns.
+class OnnxModel:
+    """An ONNX file that is called with arrays. Threads may share it; it can be pickled, and a forked process opens the
+    file again, because the threads of its parent are not there.
 
     Args:
-        name: of a file in `weights/mediapipe`.
-        outputs: names of the outputs that are wanted.
+        path: of the file.
+        threads: that one call may use; None takes as many as there are cores, at most `MOST_THREADS`.
 
     Raises:
-        InputError: the file is missing or damaged, or LiteRT is.
+        InputError: the file is missing or damaged.
     """
 
-    def __init__(self, name: str, outputs: tuple[str, ...]) -> None:
-        try:
-            from ai_edge_litert.interpreter import Interpreter  # only finding hands needs it
-        except ImportError as error:
-            raise InputError(f"finding hands needs LiteRT ({error}): pip install ai-edge-litert") from error
-        path: Path = FOLDER / name
-        try:
-            interpreter = Interpreter(str(path), num_threads=min(torch.get_num_threads(), MOST_THREADS))
-            interpreter.allocate_tensors()
-        except (ValueError, RuntimeError) as error:
-            raise InputError(f"{path}: cannot be read ({error}); `git checkout weights` restores it") from error
-        self.interpreter = interpreter
-        self.lock = threading.Lock()
-        self.input = interpreter.get_input_details()[0]["index"]
-        indices = {detail["name"]: detail["index"] for detail in interpreter.get_output_details()}
-        self.outputs = [indices[output] for output in outputs]
+    def __init__(self, path: str | Path, threads: int | None = None) -> None:
+        self.path = Path(path)
+        self.threads = threads or min(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1, MOST_THREADS)
+        self._open()
 
-    def __call__(self, image: np.ndarray) -> list[np.ndarray]:
-        """The outputs for an RGB image (S, S, 3) uint8 of the network's size."""
-        pixels = np.divide(image[None], 255, dtype=np.float32)
-        with self.lock:
-            self.interpreter.set_tensor(self.input, pixels)
-            self.interpreter.invoke()
-            return [self.interpreter.get_tensor(index) for index in self.outputs]
+    def _open(self) -> onnxruntime.InferenceSession:
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = self.threads
+        options.log_severity_level = 3  # errors only
+        # Waiting threads of one network would take the cores from the next one.
+        options.add_session_config_entry("session.force_spinning_stop", "1")
+        if not self.path.is_file():
+            raise InputError(f"{self.path}: no such file; expected a network (.onnx)")
+        try:
+            self._session = onnxruntime.InferenceSession(self.path, options, providers=["CPUExecutionProvider"])
+        except Exception as error:  # a damaged file may raise almost anything
+            raise InputError(f"{self.path}: cannot be read as a network ({str(error).splitlines()[0]})") from error
+        self._process = os.getpid()
+        return self._session
+
+    @property
+    def session(self) -> onnxruntime.InferenceSession:
+        """The open file, of this process."""
+        return self._session if self._process == os.getpid() else self._open()
+
+    @property
+    def metadata(self) -> dict[str, str]:
+        """What the file says about itself."""
+        return self.session.get_modelmeta().custom_metadata_map
+
+    def __call__(self, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """All outputs, by name."""
+        session = self.session
+        names = [output.name for output in session.get_outputs()]
+        return dict(zip(names, session.run(names, dict(inputs)), strict=True))
+
+    def __getstate__(self) -> dict:
+        return {"path": self.path, "threads": self.threads}
+
+    def __setstate__(self, state: dict) -> None:
+        self.__dict__.update(state)
+        self._open()
