@@ -4,6 +4,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+MIN_CONFIDENCE = 0.1  # landmarks below this heat-map maximum take no part in the registration
+
 
 @dataclass(frozen=True)
 class Calibration:

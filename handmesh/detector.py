@@ -5,8 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from handmesh.joints import NUM_JOINTS, lean
-from handmesh.palm import PalmDetector, Roi, box_containment
-from handmesh.runtime import TFLiteNetwork
+from handmesh.palm import PalmDetector, Roi, box_containment, unit_range
+from handmesh.runtime import DATA, OnnxModel
 
 LANDMARK_PX = 224
 MIN_PRESENCE = 0.5
@@ -15,6 +15,7 @@ ROI_SIZE = 1.6  # of that look, in sizes of the landmarks' box
 SAME_HAND_SHARE = 0.6  # of the smaller box inside of the larger
 QUARTERS = tuple(np.deg2rad((0, 90, 180, 270)))
 CROP_ROI_SIZE = 1.15  # of a picture that is a crop already, in its longer side
+DETECT = ("auto", "always", "never")
 
 
 @dataclass(frozen=True)
@@ -45,12 +46,16 @@ class FoundHand:
         return np.concatenate([self.landmarks_px.min(axis=0), self.landmarks_px.max(axis=0)])
 
 
-class HandFinder:
-    """Finds the hands of a picture."""
+class HandDetector:
+    """Finds the hands of a picture.
 
-    def __init__(self) -> None:
-        self.palms = PalmDetector()
-        self.network = TFLiteNetwork("hand_landmark_full.tflite", ("Identity", "Identity_1", "Identity_2"))
+    Args:
+        threads: see `OnnxModel`.
+    """
+
+    def __init__(self, threads: int | None = None) -> None:
+        self.palms = PalmDetector(threads)
+        self.network = OnnxModel(DATA / "hand_landmark.onnx", threads)
 
     def __call__(self, image: np.ndarray, detect: str = "auto") -> list[FoundHand]:
         """Hands of an RGB image (H, W, 3) uint8, best first.
@@ -88,9 +93,10 @@ class HandFinder:
 
     def landmarks(self, image: np.ndarray, roi: Roi, palm_score: float | None = None) -> FoundHand:
         """What the landmark network says of a square."""
-        landmarks, presence, right = self.network(roi.cut(image, LANDMARK_PX))
-        points = landmarks.reshape(NUM_JOINTS, 3)[:, :2] - 0.5
-        return FoundHand(roi.to_picture(points, LANDMARK_PX), float(presence.item()), float(right.item()), palm_score)
+        found = self.network({"image": unit_range(roi.cut(image, LANDMARK_PX))})
+        points = found["landmarks"].reshape(NUM_JOINTS, 3)[:, :2] - 0.5
+        presence, right = (float(found[name].item()) for name in ("presence", "right"))
+        return FoundHand(roi.to_picture(points, LANDMARK_PX), presence, right, palm_score)
 
 
 def _distinct(hands: list[FoundHand]) -> list[FoundHand]:

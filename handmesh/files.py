@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import shutil
 import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -15,43 +16,40 @@ from handmesh.errors import InputError
 
 
 @contextmanager
-def atomic_write(path: str | Path, mode: str = "wb") -> Iterator[IO]:
-    """Open a temporary file beside `path` that takes its place when the block ends without an exception.
+def replaced(path: str | Path) -> Iterator[Path]:
+    """Give the path of a file to be written, which takes the place of `path` when the block ends without an exception.
 
     Missing folders are made. Raises InputError if the folder cannot be written.
     """
     path = Path(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
+        folder = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp"))
     except OSError as error:
         raise InputError(f"{path.parent}: cannot write here ({error.strerror}); choose another folder") from error
-    temporary = Path(name)
     try:
-        with os.fdopen(handle, mode) as file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.chmod(0o666 & ~_umask())
-        temporary.replace(path)
+        yield folder / path.name
+        (folder / path.name).replace(path)
     except OSError as error:
-        temporary.unlink(missing_ok=True)
         raise InputError(f"{path}: cannot be written ({error.strerror})") from error
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextmanager
+def atomic_write(path: str | Path, mode: str = "wb") -> Iterator[IO]:
+    """Open a file that takes the place of `path` when the block ends without an exception; see `replaced`."""
+    encoding = None if "b" in mode else "utf-8"
+    with replaced(path) as temporary, temporary.open(mode, encoding=encoding) as file:
+        yield file
+        file.flush()
+        os.fsync(file.fileno())
 
 
 def remove_leftovers(path: Path) -> None:
-    """Remove temporary files that killed writers of `path` left behind."""
+    """Remove what killed writers of `path` left behind."""
     for leftover in path.parent.glob(f".{path.name}.*.tmp"):
-        leftover.unlink(missing_ok=True)
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
+        shutil.rmtree(leftover, ignore_errors=True)
 
 
 def write_json(path: str | Path, value: Any, indent: int | None = None) -> None:

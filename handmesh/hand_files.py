@@ -2,24 +2,26 @@
 
 from pathlib import Path
 
+import cv2
 import numpy as np
-import trimesh
 
-from handmesh.files import atomic_write, write_json
-from handmesh.finder import PhotoHand
+from handmesh.files import replaced, write_json
+from handmesh.hand import Hand
 from handmesh.joints import JOINT_NAMES
 
 DECIMALS_M, DECIMALS_PX = 5, 2
 
 
-def write_meshes(path: Path, hands: list[PhotoHand], faces: dict[str, np.ndarray]) -> None:
-    """All hands of an image in one .ply, camera space, metres; an empty mesh where there is none is not written."""
-    meshes = [trimesh.Trimesh(hand.vertices_m, faces[hand.side], process=False) for hand in hands]
-    with atomic_write(path) as file:
-        file.write(trimesh.util.concatenate(meshes).export(file_type="ply"))
+def write_meshes(path: Path, hands: list[Hand], faces: dict[str, np.ndarray]) -> None:
+    """All hands of an image, at least one, in one .ply or .obj: camera space, metres."""
+    first = np.cumsum([0, *(len(hand.vertices_m) for hand in hands)])
+    vertices = np.concatenate([hand.vertices_m for hand in hands]).astype(np.float32)
+    triangles = np.concatenate([faces[hand.side] + start for hand, start in zip(hands, first, strict=False)])
+    with replaced(path) as temporary:
+        cv2.saveMesh(str(temporary), vertices[:, None], list(triangles.astype(np.int32)))
 
 
-def write_hands(path: Path, image_name: str, size: tuple[int, int], hands: list[PhotoHand]) -> None:
+def write_hands(path: Path, image_name: str, size: tuple[int, int], hands: list[Hand]) -> None:
     """`NAME_hands.json`. Joints in FreiHAND order; metres in the frame of the camera K: x right, y down, z forward.
 
     Args:
@@ -31,7 +33,7 @@ def write_hands(path: Path, image_name: str, size: tuple[int, int], hands: list[
     write_json(path, {"image": image_name, "width": width, "height": height, "hands": rows}, indent=1)
 
 
-def _hand(hand: PhotoHand) -> dict:
+def _hand(hand: Hand) -> dict:
     found = hand.found
     return {
         "side": hand.side,

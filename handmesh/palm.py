@@ -1,11 +1,11 @@
-"""Palms in a picture: MediaPipe's single-shot detector (Zhang et al. 2020)."""
+"""Palms in a picture: MediaPipe's single-shot detector (Zhang et al. 2020), converted to ONNX."""
 
 from dataclasses import dataclass
 
 import cv2
 import numpy as np
 
-from handmesh.runtime import TFLiteNetwork
+from handmesh.runtime import DATA, OnnxModel
 from handmesh.warp import cut_square
 
 INPUT_PX = 192
@@ -77,8 +77,8 @@ class Palm:
 class PalmDetector:
     """Finds palms of about a twentieth of the picture's longer side and more."""
 
-    def __init__(self) -> None:
-        self.network = TFLiteNetwork("palm_detection_full.tflite", ("Identity", "Identity_1"))
+    def __init__(self, threads: int | None = None) -> None:
+        self.network = OnnxModel(DATA / "palm_detection.onnx", threads)
         self.anchors = _anchors()
 
     def __call__(self, image: np.ndarray, min_score: float = MIN_SCORE) -> list[Palm]:
@@ -90,8 +90,9 @@ class PalmDetector:
         left, top = (INPUT_PX - size[0]) // 2, (INPUT_PX - size[1]) // 2
         resized = cv2.resize(image, size, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR)
         canvas[top : top + size[1], left : left + size[0]] = resized
-        values, logits = self.network(canvas)
-        scores = 1 / (1 + np.exp(-logits.ravel().clip(-60, 60)))
+        found = self.network({"image": unit_range(canvas)})
+        values, logits = found["boxes"], found["scores"].ravel()
+        scores = 1 / (1 + np.exp(-logits.clip(-60, 60)))
         chosen = np.flatnonzero(scores > min_score)
         values, scores = values.reshape(-1, 4 + 2 * KEYPOINTS)[chosen], scores[chosen]
         points = values.reshape(-1, 2 + KEYPOINTS, 2) / INPUT_PX
@@ -101,6 +102,11 @@ class PalmDetector:
         sizes = values[:, 2:4] * to_px
         boxes = np.concatenate([points[:, 0] - sizes / 2, points[:, 0] + sizes / 2], axis=1)
         return [Palm(*palm) for palm in _merged(scores, boxes, points[:, 2:])]
+
+
+def unit_range(image: np.ndarray) -> np.ndarray:
+    """An image (S, S, 3) uint8 as a batch (1, S, S, 3) float32 in [0, 1]."""
+    return np.divide(image[None], 255, dtype=np.float32)
 
 
 def _anchors() -> np.ndarray:

@@ -27,7 +27,7 @@ class OnnxModel:
 
     def __init__(self, path: str | Path, threads: int | None = None) -> None:
         self.path = Path(path)
-        self.threads = threads or min(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1, MOST_THREADS)
+        self.threads = threads or min(os.cpu_count() or 1, MOST_THREADS)
         self._open()
 
     def _open(self) -> onnxruntime.InferenceSession:

@@ -32,6 +32,14 @@ class HandView:
     size: int
     mirrored: bool
 
+    @property
+    def crop_intrinsics(self) -> np.ndarray:
+        """Intrinsics (3, 3) of the crop as it is shown, mirrored or not."""
+        K = self.K.copy()
+        if self.mirrored:
+            K[0, 2] = self.size - 1 - K[0, 2]
+        return K
+
     def cut(self, image: np.ndarray, K: np.ndarray) -> np.ndarray:
         """What this camera sees (size, size, 3), black outside of the picture.
 

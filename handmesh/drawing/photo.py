@@ -3,12 +3,12 @@
 import cv2
 import numpy as np
 
+from handmesh.confidence import MIN_CONFIDENCE
 from handmesh.drawing.mesh import draw_mesh
 from handmesh.drawing.panels import PANEL_PX, plot_result
 from handmesh.drawing.primitives import draw_skeleton, draw_text
 from handmesh.drawing.scene import TEXT_COLOR
-from handmesh.finder import PhotoHand
-from models.registration import MIN_CONFIDENCE
+from handmesh.hand import Hand
 
 PHOTO_HEIGHT_PX = 560
 HAND_COLORS = {"right": np.array([0.93, 0.76, 0.66]), "left": np.array([0.66, 0.80, 0.95])}
@@ -17,7 +17,7 @@ GAP_PX = 8
 FEWEST_VISIBLE = 6  # landmarks drawn without regard to confidence where fewer than these are sure
 
 
-def plot_photo(image: np.ndarray, hands: list[PhotoHand], faces: dict[str, np.ndarray]) -> np.ndarray:
+def plot_photo(image: np.ndarray, hands: list[Hand], faces: dict[str, np.ndarray]) -> np.ndarray:
     """Draw a result.
 
     Args:
@@ -35,7 +35,7 @@ def plot_photo(image: np.ndarray, hands: list[PhotoHand], faces: dict[str, np.nd
     return np.concatenate([photo, *(part for row in rows for part in (gap, row))])
 
 
-def _overview(image: np.ndarray, hands: list[PhotoHand], faces: dict[str, np.ndarray], width: int) -> np.ndarray:
+def _overview(image: np.ndarray, hands: list[Hand], faces: dict[str, np.ndarray], width: int) -> np.ndarray:
     """The photo twice, as it is with skeletons and with meshes, centred on a white strip."""
     height, photo_width = image.shape[:2]
     scale = min(PHOTO_HEIGHT_PX / height, (width - GAP_PX) / 2 / photo_width)
@@ -62,12 +62,12 @@ def _overview(image: np.ndarray, hands: list[PhotoHand], faces: dict[str, np.nda
     return strip
 
 
-def _sure(hand: PhotoHand) -> np.ndarray:
+def _sure(hand: Hand) -> np.ndarray:
     sure = hand.landmark_confidence > MIN_CONFIDENCE
     return sure if sure.sum() >= FEWEST_VISIBLE else np.ones_like(sure)
 
 
-def _hand_row(hand: PhotoHand, faces: np.ndarray) -> np.ndarray:
+def _hand_row(hand: Hand, faces: np.ndarray) -> np.ndarray:
     """The five panels of one hand: the crop as its camera saw it, a left hand turned back, and camera space."""
     crop, silhouette, K = hand.crop, hand.silhouette, hand.view.K
     if hand.view.mirrored:
