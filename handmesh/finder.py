@@ -94,7 +94,7 @@ class HandFinder:
         if hand == "auto":
             unsure = [one for one in hands if self._side_is_open(one)]
             others = look([(one.found, one.found.landmarks_px, one.side == RIGHT) for one in unsure])
-            better = _side_score if self.traits.knows_sides else _clearness
+            better = side_score if self.traits.knows_sides else _clearness
             hands = [max([one, *_of_same(one, others)], key=better) for one in hands]
         doubtful = [one for one in hands if one.residual_px > DOUBTFUL_PX]
         if self.traits.far_margin is None or not doubtful:
@@ -168,7 +168,7 @@ def _of_same(hand: Hand, others: Sequence[Hand]) -> list[Hand]:
 def _likeliest(hand: Hand, others: Sequence[Hand]) -> Hand:
     """The likeliest of a hand and of others, as far as these are the same hand."""
     same = [one for one in others if box_containment(hand.box_px, one.box_px[None])[0] >= SAME_HAND_SHARE]
-    return max([hand, *same], key=_side_score)
+    return max([hand, *same], key=side_score)
 
 
 def _clearness(hand: Hand) -> float:
@@ -176,7 +176,7 @@ def _clearness(hand: Hand) -> float:
     return float(hand.landmark_confidence.mean())
 
 
-def _side_score(hand: Hand) -> float:
+def side_score(hand: Hand) -> float:
     """Log odds of its side, to compare with another look's: a hand taken for one of the other side looks like one,
     is blurred, and its mesh fits the landmarks less. The latter two hold for one that is half outside of its crop."""
     return float(np.dot(SIDE_WEIGHTS, side_features(hand)))

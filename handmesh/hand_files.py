@@ -43,7 +43,7 @@ def _hand(hand: Hand) -> dict:
         "K": _rounded(hand.camera.K, 4),
         "K_from": hand.camera.source,
         "scale_and_depth_approximate": hand.camera.approximate,
-        "size_from": "hand_length_cm" if hand.known_size else "network",
+        "size_from": "hand_length" if hand.known_size else "network",
         "joint_names": list(JOINT_NAMES),
         "joints_px": _rounded(hand.landmarks_px, DECIMALS_PX),
         "joints_m": _rounded(hand.joints_m, DECIMALS_M),

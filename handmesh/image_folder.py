@@ -36,7 +36,7 @@ def list_images(folder: str | Path) -> list[ImageEntry]:
     """
     folder = Path(folder)
     if not folder.is_dir():
-        raise InputError(f"--image_dir {folder}: no such folder")
+        raise InputError(f"{folder}: no such folder; expected one with images")
     entries: dict[str, ImageEntry] = {}
     for path in sorted(folder.iterdir()):
         if path.suffix.lower() not in IMAGE_SUFFIXES or path.stem.endswith(RESULT_ENDING) or path.name.startswith("."):
@@ -46,5 +46,5 @@ def list_images(folder: str | Path) -> list[ImageEntry]:
             raise InputError(f"{path} and {entries[name].path.name} have the same name {name}: rename one of them")
         entries[name] = ImageEntry(name, path)
     if not entries:
-        raise InputError(f"--image_dir {folder}: no image in it; expected {', '.join(IMAGE_SUFFIXES)}")
+        raise InputError(f"{folder}: no image in it; expected {', '.join(IMAGE_SUFFIXES)}")
     return list(entries.values())

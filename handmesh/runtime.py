@@ -1,5 +1,6 @@
 """Networks as files: ONNX Runtime on the CPU."""
 
+import ctypes
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -30,7 +31,7 @@ class OnnxModel:
         self.threads = threads or min(os.cpu_count() or 1, MOST_THREADS)
         self._open()
 
-    def _open(self) -> onnxruntime.InferenceSession:
+    def _open(self) -> None:
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = self.threads
         options.log_severity_level = 3  # errors only
@@ -43,12 +44,15 @@ class OnnxModel:
         except Exception as error:  # a damaged file may raise almost anything
             raise InputError(f"{self.path}: cannot be read as a network ({str(error).splitlines()[0]})") from error
         self._process = os.getpid()
-        return self._session
 
     @property
     def session(self) -> onnxruntime.InferenceSession:
         """The open file, of this process."""
-        return self._session if self._process == os.getpid() else self._open()
+        if self._process != os.getpid():
+            # The parent's session is never closed here: that would wait for threads which a fork leaves behind.
+            ctypes.pythonapi.Py_IncRef(ctypes.py_object(self._session))
+            self._open()
+        return self._session
 
     @property
     def metadata(self) -> dict[str, str]:

@@ -1,8 +1,6 @@
-"""The demo with the weights of this repository, as a stranger runs it, on good and on odd files."""
+"""The command on folders of good and of odd files."""
 
 import json
-import subprocess
-import sys
 
 import cv2
 import numpy as np
@@ -10,21 +8,17 @@ import pytest
 import trimesh
 from PIL import Image
 
+from handmesh.cli import main
 from handmesh.images import read_image
 from utils.template import ROOT
 
 PALM = ROOT / "images/palm_img.jpg"
 
 
-def demo(*arguments):
-    command = [sys.executable, str(ROOT / "run.py"), "--phase", "demo", *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, check=False)
-
-
 @pytest.fixture(scope="module")
-def results(tmp_path_factory):
-    """Results of a folder of odd files, and what the demo said."""
-    folder, out = tmp_path_factory.mktemp("photos"), tmp_path_factory.mktemp("results")
+def photos(tmp_path_factory):
+    """A folder of odd files."""
+    folder = tmp_path_factory.mktemp("photos")
     image = read_image(PALM)
     bgr = image[..., ::-1]
     cv2.imwrite(str(folder / "plain.png"), bgr)
@@ -41,7 +35,15 @@ def results(tmp_path_factory):
     cv2.imwrite(str(folder / "badK.png"), bgr)
     np.save(folder / "badK_K.npy", np.diag([0.0, 1, 1]))
     (folder / "text.jpg").write_text("not a picture")
-    return out, demo("--image_dir", folder, "--out_dir", out)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def results(photos, tmp_path_factory):
+    """What the command made of them."""
+    out = tmp_path_factory.mktemp("results")
+    main([str(photos), "-o", str(out)])
+    return out
 
 
 def hands_of(out, name):
@@ -49,7 +51,7 @@ def hands_of(out, name):
 
 
 def test_every_kind_of_image_gives_the_same_hand(results):
-    out, _ = results
+    out = results
     (plain,) = hands_of(out, "plain")
     assert plain["K_from"] == "fov"
     assert plain["side"] == "right"
@@ -63,20 +65,21 @@ def test_every_kind_of_image_gives_the_same_hand(results):
 
 
 def test_both_hands_are_in_one_mesh(results):
-    out, _ = results
+    out = results
     assert sorted(hand["side"] for hand in hands_of(out, "both")) == ["left", "right"]
     mesh = trimesh.load(out / "both_mesh.ply", process=False)
     assert len(mesh.vertices) == 1500
 
 
-def test_what_cannot_be_used_is_named_and_the_rest_is_done(results):
-    out, said = results
-    assert said.returncode == 1
-    skipped = [line for line in said.stderr.splitlines() if line.startswith("skipped: ")]
+def test_what_cannot_be_used_is_named_and_the_rest_is_done(photos, tmp_path, capsys):
+    out = tmp_path
+    assert main([str(photos), "--out", str(out)]) == 1
+    said = capsys.readouterr()
+    skipped = [line for line in said.err.splitlines() if line.startswith("skipped: ")]
     assert len(skipped) == 3
     for name in ("tiny.png", "badK_K.npy", "text.jpg"):
         assert any(name in line for line in skipped)
-    assert "nobody: no hand found" in said.stdout
+    assert "nobody: no hand found" in said.out
     assert hands_of(out, "nobody") == []
     assert not (out / "nobody_mesh.ply").exists()
     written = {path.name for path in out.iterdir()}
@@ -86,18 +89,19 @@ def test_what_cannot_be_used_is_named_and_the_rest_is_done(results):
     assert all(f'src="{name}_plot.jpg"' in page for name in ("plain", "both", "nobody"))
 
 
-def test_the_first_command_of_the_readme(tmp_path):
-    said = demo("--out_dir", tmp_path)
-    assert said.returncode == 0, said.stderr
-    assert "cmr_mobile.pt" in said.stdout
-    assert len(list(tmp_path.glob("*_mesh.ply"))) == 5
-
-
 def test_known_size_and_side(tmp_path):
-    said = demo("--image_dir", ROOT / "images", "--out_dir", tmp_path, "--hand_length_cm", "18", "--hand", "right")
-    assert said.returncode == 0, said.stderr
-    for path in tmp_path.glob("*_hands.json"):
+    assert main([str(ROOT / "images"), "-o", str(tmp_path), "--hand_length_cm", "18", "--hand", "right"]) == 0
+    documents = list(tmp_path.glob("*_hands.json"))
+    assert len(documents) == 5
+    for path in documents:
         (hand,) = json.loads(path.read_text())["hands"]
         joints = np.array(hand["joints_m"])[[0, 9, 10, 11, 12]]
         assert np.linalg.norm(np.diff(joints, axis=0), axis=1).sum() == pytest.approx(0.18, abs=1e-4)
-        assert hand["size_from"] == "hand_length_cm"
+        assert hand["size_from"] == "hand_length"
+
+
+@pytest.mark.parametrize("folder", ["nowhere", "empty"])
+def test_a_folder_without_images_is_named(tmp_path, folder, capsys):
+    (tmp_path / "empty").mkdir()
+    assert main([str(tmp_path / folder), "-o", str(tmp_path / "out")]) == 2
+    assert folder in capsys.readouterr().err

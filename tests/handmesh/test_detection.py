@@ -6,11 +6,11 @@ import cv2
 import numpy as np
 import pytest
 
-from handmesh.detector import CLEAR, HandFinder
+from handmesh.detector import CLEAR, HandDetector
 from handmesh.errors import InputError
 from handmesh.images import read_image
 from handmesh.palm import Roi, box_containment, box_overlap
-from handmesh.runtime import FOLDER, TFLiteNetwork
+from handmesh.runtime import DATA, OnnxModel
 from utils.template import ROOT
 
 NAMES = ("back", "palm")  # the side of a pointing fist is a matter of opinion
@@ -19,8 +19,8 @@ WHOLE = Roi(np.array([112.0, 112.0]), 256.0, 0.0)
 
 
 @pytest.fixture(scope="module")
-def finder():
-    return HandFinder()
+def detector():
+    return HandDetector()
 
 
 def picture(name):
@@ -29,22 +29,22 @@ def picture(name):
 
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("turns", [0, 1, 2])
-def test_right_and_left_are_told_apart_however_they_are_turned(finder, name, turns):
+def test_right_and_left_are_told_apart_however_they_are_turned(detector, name, turns):
     image = np.ascontiguousarray(np.rot90(picture(name), turns))
-    (right,) = finder(image)
-    (left,) = finder(np.ascontiguousarray(image[:, ::-1]))
+    (right,) = detector(image)
+    (left,) = detector(np.ascontiguousarray(image[:, ::-1]))
     assert right.right > 0.5 > left.right
     mirrored = left.landmarks_px * [-1, 1] + [image.shape[1] - 1, 0]
     assert np.abs(mirrored - right.landmarks_px).mean() < 8
 
 
-def test_hands_of_a_large_picture_are_all_found_in_place(finder):
+def test_hands_of_a_large_picture_are_all_found_in_place(detector):
     canvas = np.full((1500, 2400, 3), 200, np.uint8)
     corners = {"right": (150, 200), "left": (1500, 700)}
     for side, (x, y) in corners.items():
         hand = cv2.resize(picture("palm"), (700, 700), interpolation=cv2.INTER_CUBIC)
         canvas[y : y + 700, x : x + 700] = hand[:, ::-1] if side == "left" else hand
-    hands = finder(canvas)
+    hands = detector(canvas)
     assert len(hands) == 2
     for side, (x, y) in corners.items():
         (inside,) = [
@@ -53,50 +53,50 @@ def test_hands_of_a_large_picture_are_all_found_in_place(finder):
         assert (inside.right > 0.5) == (side == "right")
 
 
-def test_no_hand_is_no_hand(finder, rng):
+def test_no_hand_is_no_hand(detector, rng):
     noise = cv2.resize(rng.integers(0, 255, (9, 12, 3)).astype(np.uint8), (640, 480), interpolation=cv2.INTER_CUBIC)
-    assert finder(noise, "always") == []
-    assert finder(np.zeros((1, 1, 3), np.uint8)) == []
-    assert len(finder(noise, "never")) == 1
+    assert detector(noise, "always") == []
+    assert detector(np.zeros((1, 1, 3), np.uint8)) == []
+    assert len(detector(noise, "never")) == 1
 
 
-def test_a_small_crop_is_taken_whole_where_that_is_surer(finder):
+def test_a_small_crop_is_taken_whole_where_that_is_surer(detector):
     crop = picture("pointing")[35:-35, 35:-35]
     crop = cv2.resize(crop, (56, 56), interpolation=cv2.INTER_AREA)
-    (palm,) = finder(crop, "always")  # sees one in a fingertip
-    (whole,) = finder(crop, "auto")
+    (palm,) = detector(crop, "always")  # sees one in a fingertip
+    (whole,) = detector(crop, "auto")
     assert np.ptp(palm.box_px.reshape(2, 2), axis=0).max() < 10
     assert np.ptp(whole.box_px.reshape(2, 2), axis=0).max() > 40
     assert palm.presence < whole.presence
 
 
-def test_two_hands_that_are_not_clear_stay_two(finder):
+def test_two_hands_that_are_not_clear_stay_two(detector):
     hand = cv2.resize(picture("pinch"), (44, 44), interpolation=cv2.INTER_AREA)
     pair = np.concatenate([hand, hand], axis=1)
-    always, auto = finder(pair, "always"), finder(pair, "auto")
+    always, auto = detector(pair, "always"), detector(pair, "auto")
     assert len(always) == len(auto) == 2
     assert max(one.presence for one in auto) < CLEAR
 
 
-def test_threads_may_share_a_finder(finder):
+def test_threads_may_share_a_detector(detector):
     images = [picture(name) for name in NAMES] * 6
-    expected = [finder.landmarks(image, WHOLE).landmarks_px for image in images]
+    expected = [detector.landmarks(image, WHOLE).landmarks_px for image in images]
     with ThreadPoolExecutor(4) as pool:
-        found = list(pool.map(lambda image: finder.landmarks(image, WHOLE).landmarks_px, images))
+        found = list(pool.map(lambda image: detector.landmarks(image, WHOLE).landmarks_px, images))
     np.testing.assert_array_equal(found, expected)
 
 
 @pytest.mark.parametrize("kept", [0, 1000, 100_000, -100_000])
 def test_a_damaged_file_is_named(tmp_path, kept):
-    cut = tmp_path / "cut.tflite"
-    cut.write_bytes((FOLDER / "palm_detection_full.tflite").read_bytes()[:kept])
-    with pytest.raises(InputError, match="cut.tflite"):
-        TFLiteNetwork(str(cut), ())
+    cut = tmp_path / "cut.onnx"
+    cut.write_bytes((DATA / "palm_detection.onnx").read_bytes()[:kept])
+    with pytest.raises(InputError, match="cut.onnx"):
+        OnnxModel(cut)
 
 
 def test_a_missing_file_is_named():
-    with pytest.raises(InputError, match="missing.tflite"):
-        TFLiteNetwork("missing.tflite", ())
+    with pytest.raises(InputError, match="missing.onnx"):
+        OnnxModel("missing.onnx")
 
 
 def test_a_turned_square_and_back(rng):

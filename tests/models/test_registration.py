@@ -6,22 +6,21 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from handmesh.outline import largest_contour
+from handmesh.outline import NUM_AXES, contour_extents, largest_contour
+from handmesh.registration import Registrar
 from models.registration import (
     DEPTH_BOUNDS_M,
     MIN_LANDMARKS,
+    OutlineRegistration,
+    Registration,
     blend,
-    contour_extents,
     fit_extents,
     fit_landmarks,
-    projection_axes,
-    register,
-    register_tensors,
 )
 from tests.conftest import shared_file
 from tests.rendered_freihand import silhouette
 
-SIZE = 224
+SIZE = torch.tensor(224.0, dtype=torch.float64)
 
 
 def camera(batch: int, focal: float = 480.0) -> torch.Tensor:
@@ -32,6 +31,17 @@ def camera(batch: int, focal: float = 480.0) -> torch.Tensor:
 def project(points: torch.Tensor, K: torch.Tensor) -> torch.Tensor:
     homogeneous = points @ K.mT
     return homogeneous[..., :2] / homogeneous[..., 2:]
+
+
+def extents_of(points_px: torch.Tensor) -> torch.Tensor:
+    return torch.from_numpy(np.stack([contour_extents(points) for points in points_px.numpy()]))
+
+
+def register(vertices, joints, landmarks, confidence, K, extents=None) -> Registration:
+    if extents is None:
+        extents = torch.full((len(joints), 2, NUM_AXES), torch.nan)
+    batch = (value.double() for value in (vertices, joints, landmarks, confidence, K))
+    return OutlineRegistration()(*batch, SIZE, extents.double())
 
 
 def random_hands(batch: int, seed: int, depth=(0.35, 1.2)):
@@ -94,27 +104,11 @@ def test_outliers_are_dropped_and_doubtful_landmarks_ignored():
     torch.testing.assert_close(found, truth, atol=1e-6, rtol=0)
 
 
-def test_axes_are_unit_vectors_every_15_degrees():
-    axes = projection_axes()
-    assert axes.shape == (12, 2)
-    torch.testing.assert_close(axes.norm(dim=1), torch.ones(12, dtype=torch.float64))
-    angles = torch.atan2(axes[:, 1], axes[:, 0]).rad2deg()
-    torch.testing.assert_close(angles, torch.arange(12, dtype=torch.float64) * 15)
-
-
-def test_extents_of_a_square():
-    square = torch.tensor([[0.0, 0], [2, 0], [2, 2], [0, 2]])
-    extents = contour_extents(square)
-    assert extents[:, 0].tolist() == pytest.approx([0, 2])
-    assert extents[1, 3].item() == pytest.approx(2 * np.sqrt(2))  # 45 degrees
-    assert extents[0, 9].item() == pytest.approx(-np.sqrt(2))  # 135 degrees
-
-
 def test_extent_stage_recovers_the_translation_from_exact_extents(template):
     vertices = torch.from_numpy(template.vertices)[None].repeat(5, 1, 1)
     _, truth = random_hands(5, 11, depth=(0.5, 0.9))
     K = camera(5)
-    extents = contour_extents(project(vertices + truth[:, None], K))
+    extents = extents_of(project(vertices + truth[:, None], K))
     start = truth + torch.tensor([0.02, -0.03, 0.12], dtype=torch.float64)
     found = fit_extents(vertices, extents, K, SIZE, start)
     torch.testing.assert_close(found, truth, atol=1e-6, rtol=0)
@@ -126,11 +120,11 @@ def test_extent_stage_beats_a_grid_around_it(template):
     K = camera(1)
     truth = torch.tensor([[0.01, 0.0, 0.6]], dtype=torch.float64)
     noise = torch.randn(1, 2, 12, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
-    extents = contour_extents(project(vertices + truth[:, None], K)) + 2 * noise
+    extents = extents_of(project(vertices + truth[:, None], K)) + 2 * noise
     found = fit_extents(vertices, extents, K, SIZE, truth)
 
     def objective(translations):
-        along = contour_extents(project(vertices + translations[:, None], K))
+        along = extents_of(project(vertices + translations[:, None], K))
         return (along - extents).square().flatten(1).mean(1)
 
     grid = torch.cartesian_prod(*(torch.linspace(-0.01, 0.01, 11, dtype=torch.float64),) * 3)
@@ -156,15 +150,15 @@ def test_success_means_a_good_position(template):
         largest_contour(silhouette((vertices[i] + truth[i]).numpy(), template.faces[0], K[i].numpy(), 448) > 0)
         for i in range(6)
     ]
-    extents = torch.stack([contour_extents(torch.from_numpy(contour[:, 0])) for contour in contours])
-    clean = register(vertices, joints, landmarks, torch.ones(6, 21), K, SIZE, extents)
+    extents = torch.from_numpy(np.stack([contour_extents(contour[:, 0]) for contour in contours]))
+    clean = register(vertices, joints, landmarks, torch.ones(6, 21), K, extents)
     assert clean.success.all()
     assert clean.residual_px.max() < 0.1
     assert (clean.translation_m - truth).norm(dim=1).max() < 1e-3
 
     shuffled = landmarks[:, torch.randperm(21, generator=torch.Generator().manual_seed(0))]
-    assert not register(vertices, joints, shuffled, torch.ones(6, 21), K, SIZE).success.any()
-    assert not register(vertices, joints, landmarks, torch.zeros(6, 21), K, SIZE).success.any()
+    assert not register(vertices, joints, shuffled, torch.ones(6, 21), K).success.any()
+    assert not register(vertices, joints, landmarks, torch.zeros(6, 21), K).success.any()
 
 
 @pytest.mark.parametrize("what", ["joints", "vertices", "landmarks", "K", "extents"])
@@ -178,12 +172,12 @@ def test_nothing_a_network_predicts_is_an_exception(what, value, template):
         "joints": joints,
         "landmarks": project(joints + truth[:, None], camera(2)),
         "K": camera(2).clone(),
-        "extents": contour_extents(project(vertices + truth[:, None], camera(2))),
+        "extents": extents_of(project(vertices + truth[:, None], camera(2))),
     }
     parts[what] = parts[what].clone()
     parts[what][0] = value
     result = register(
-        parts["vertices"], parts["joints"], parts["landmarks"], torch.ones(2, 21), parts["K"], SIZE, parts["extents"]
+        parts["vertices"], parts["joints"], parts["landmarks"], torch.ones(2, 21), parts["K"], parts["extents"]
     )
     assert torch.isfinite(result.translation_m).all()
     assert (result.translation_m[:, 2] >= DEPTH_BOUNDS_M[0]).all()
@@ -197,8 +191,8 @@ def reference_cases():
     """`registration.npz`: 40 hands with the true translation and what the reference found."""
     data = dict(np.load(shared_file("golden", "registration.npz")))
     contours = np.split(data.pop("contours"), np.cumsum(data["contour_len"])[:-1])
-    cases = {key: torch.from_numpy(value) for key, value in data.items()}
-    cases["extents"] = torch.stack([contour_extents(torch.from_numpy(contour)) for contour in contours])
+    cases = {key: torch.from_numpy(value).double() for key, value in data.items()}
+    cases["extents"] = torch.from_numpy(np.stack([contour_extents(contour) for contour in contours]))
     return cases
 
 
@@ -217,7 +211,7 @@ def test_landmark_stage_on_the_reference_cases(reference_cases):
 def test_both_stages_on_the_reference_cases(reference_cases):
     cases = reference_cases
     result = register(
-        cases["vertex"], cases["joints"], cases["uv"], cases["conf"][..., 0], cases["K"], SIZE, cases["extents"]
+        cases["vertex"], cases["joints"], cases["uv"], cases["conf"][..., 0], cases["K"], cases["extents"]
     )
     error = (result.translation_m - cases["t_true"]).norm(dim=1).mean()
     reference = (cases["t_full"] - cases["t_true"]).norm(dim=1).mean()
@@ -227,19 +221,11 @@ def test_both_stages_on_the_reference_cases(reference_cases):
     assert result.success.sum() >= 36
 
 
-def assert_both_ways_agree(*batch):
-    compiled = register(*batch)
-    translation, used, _, residual = register_tensors(*batch)
-    torch.testing.assert_close(compiled.translation_m, translation, atol=1e-7, rtol=0)
-    torch.testing.assert_close(compiled.residual_px, residual, atol=1e-4, rtol=1e-6)
-    return used
-
-
 @settings(deadline=None, max_examples=25)
 @given(
     seed=st.integers(0, 2**31 - 1), noise=st.sampled_from([0.0, 1.0, 8.0]), missing=st.sampled_from([0, 5, 12, 18, 21])
 )
-def test_compiled_loops_equal_the_tensor_operations(template, seed, noise, missing):
+def test_the_exported_file_does_the_same(template, seed, noise, missing):
     joints, truth = random_hands(3, seed)
     generator = torch.Generator().manual_seed(seed)
     vertices = torch.from_numpy(template.vertices)[None] * torch.tensor([[[1.0]], [[0.8]], [[1.1]]])
@@ -248,17 +234,14 @@ def test_compiled_loops_equal_the_tensor_operations(template, seed, noise, missi
     landmarks = landmarks + noise * torch.randn(landmarks.shape, generator=generator, dtype=torch.float64)
     confidence = torch.ones(3, 21)
     confidence[:, :missing] = 0.05
-    extents = contour_extents(project(vertices + truth[:, None], K)).reshape(3, 2, 12)
+    extents = extents_of(project(vertices + truth[:, None], K))
     extents = extents + noise * torch.randn(extents.shape, generator=generator, dtype=torch.float64)
     extents[1] = torch.nan  # a hand without a silhouette
-    assert_both_ways_agree(vertices, joints, landmarks, confidence, K, SIZE, extents)
-
-
-def test_compiled_loops_equal_the_tensor_operations_on_the_reference_cases():
-    with np.load(shared_file("golden", "registration.npz")) as golden:
-        contours = np.split(golden["contours"], np.cumsum(golden["contour_len"])[:-1])
-        extents = torch.stack([contour_extents(torch.from_numpy(contour.astype(np.float64))) for contour in contours])
-        names = ("vertex", "joints", "uv", "conf", "K")
-        vertices, joints, landmarks, confidence, K = (torch.from_numpy(golden[name]).double() for name in names)
-    used = assert_both_ways_agree(vertices, joints, landmarks, confidence[..., 0], K, SIZE, extents)
-    assert (used.sum(-1) >= MIN_LANDMARKS).all()
+    expected = register(vertices, joints, landmarks, confidence, K, extents)
+    found = Registrar("outline")(
+        vertices=vertices, joints=joints, landmarks_px=landmarks, confidence=confidence, K=K, image_size=SIZE,
+        extents_px=extents,
+    )  # fmt: skip
+    np.testing.assert_allclose(found["translation_m"], expected.translation_m, atol=1e-9)
+    np.testing.assert_allclose(found["residual_px"], expected.residual_px, atol=1e-6)
+    np.testing.assert_array_equal(found["success"], expected.success)

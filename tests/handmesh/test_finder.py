@@ -1,4 +1,4 @@
-"""Photos to hands with the weights of this repository: accuracy on new images, and what has to change with a photo."""
+"""Photos to hands with the shipped network: accuracy on new images, and what has to change with a photo."""
 
 from dataclasses import replace
 
@@ -6,12 +6,13 @@ import cv2
 import numpy as np
 import pytest
 
+import handmesh
 from datasets.synthesis.generator import EVALUATION, GeneratorSettings, HandGenerator
+from handmesh import finder
 from handmesh.camera import from_fov
 from handmesh.errors import InputError
 from handmesh.images import read_image
 from handmesh.joints import hand_length
-from models import load_pretrained, photo
 from utils.metrics import fit_similarity, point_errors
 from utils.template import ROOT
 
@@ -20,7 +21,7 @@ IMAGES = 24
 
 @pytest.fixture(scope="module")
 def find_hands():
-    return load_pretrained()
+    return handmesh.load()
 
 
 @pytest.fixture(scope="module")
@@ -69,12 +70,12 @@ def test_a_mirrored_photo_shows_the_mirrored_left_hand(find_hands, palm):
 @pytest.mark.parametrize("told", [0.9, 0.3, 0.001])
 def test_the_network_sees_which_side_it_is_whatever_the_detector_says(find_hands, palm, monkeypatch, told):
     image, K = palm
-    (found,) = find_hands.finder(image)
-    monkeypatch.setattr(find_hands, "_finder", lambda _image, _detect: [replace(found, right=told)])
+    (found,) = find_hands.detector(image)
+    monkeypatch.setattr(find_hands, "detector", lambda _image, _detect: [replace(found, right=told)])
     assert only(find_hands(image, K)).side == "right"
     assert only(find_hands(image, K, hand="left")).side == "left"
     mirrored = replace(found, landmarks_px=[image.shape[1] - 1, 0] + found.landmarks_px * [-1, 1], right=1 - told)
-    monkeypatch.setattr(find_hands, "_finder", lambda _image, _detect: [mirrored])
+    monkeypatch.setattr(find_hands, "detector", lambda _image, _detect: [mirrored])
     assert only(find_hands(np.ascontiguousarray(image[:, ::-1]), K)).side == "left"
 
 
@@ -90,24 +91,15 @@ def test_a_hand_taken_for_one_of_the_other_side_is_seen_to_be_mirrored(find_hand
 def test_detector_network_clearness_and_fit_all_speak_for_a_side(find_hands, palm):
     hand = only(find_hands(*palm))
     right, left = (replace(hand, side=side, found=replace(hand.found, right=0.5)) for side in ("right", "left"))
-    assert photo._side_score(right) == photo._side_score(left)
+    assert finder.side_score(right) == finder.side_score(left)
     told = replace(hand.found, right=0.7)
-    assert photo._side_score(replace(right, found=told)) > photo._side_score(replace(left, found=told))
-    assert photo._side_score(replace(right, side_probability=0.4)) < photo._side_score(left)
+    assert finder.side_score(replace(right, found=told)) > finder.side_score(replace(left, found=told))
+    assert finder.side_score(replace(right, side_probability=0.4)) < finder.side_score(left)
     blurred = replace(right, landmark_confidence=0.9 * right.landmark_confidence)
-    assert photo._side_score(blurred) < photo._side_score(left)
-    assert photo._side_score(replace(right, residual_px=1.1 * right.residual_px)) < photo._side_score(left)
+    assert finder.side_score(blurred) < finder.side_score(left)
+    assert finder.side_score(replace(right, residual_px=1.1 * right.residual_px)) < finder.side_score(left)
     sure = replace(hand.found, right=1.0)
-    assert np.isfinite(photo._side_score(replace(left, found=sure, side_probability=0.0)))
-
-
-def test_the_other_side_is_looked_at_where_this_one_is_not_sure(find_hands, palm):
-    hand = only(find_hands(*palm))
-    assert photo._side_is_open(replace(hand, side_probability=0.9))
-    assert not photo._side_is_open(replace(hand, side_probability=0.99))
-    for told, is_open in ((0.005, False), (0.02, True), (0.98, True), (0.995, False)):  # networks of the paper
-        silent = replace(hand, side_probability=np.nan, found=replace(hand.found, right=told))
-        assert photo._side_is_open(silent) == is_open
+    assert np.isfinite(finder.side_score(replace(left, found=sure, side_probability=0.0)))
 
 
 def test_a_hand_half_outside_of_its_crop_is_looked_at_again(find_hands, palm, monkeypatch):
@@ -115,31 +107,20 @@ def test_a_hand_half_outside_of_its_crop_is_looked_at_again(find_hands, palm, mo
     whole = only(find_hands(image, K))
     middle = whole.landmarks_px.mean(axis=0)
     part = replace(whole.found, landmarks_px=middle + 0.4 * (whole.landmarks_px - middle) + 30)
-    monkeypatch.setattr(find_hands, "_finder", lambda _image, _detect: [part, whole.found])
-    again, doubtful_px = find_hands(image, K), photo.DOUBTFUL_PX
-    monkeypatch.setattr(photo, "DOUBTFUL_PX", np.inf)
+    monkeypatch.setattr(find_hands, "detector", lambda _image, _detect: [part, whole.found])
+    again, doubtful_px = find_hands(image, K), finder.DOUBTFUL_PX
+    monkeypatch.setattr(finder, "DOUBTFUL_PX", np.inf)
     first = find_hands(image, K)
     assert again[0].residual_px < first[0].residual_px
     assert first[0].residual_px > doubtful_px
     off_px, still_off_px = (point_errors(whole.landmarks_px, hands[0].landmarks_px).mean() for hands in (first, again))
     assert still_off_px < 0.3 * off_px
     assert np.array_equal(again[1].joints_m, first[1].joints_m)  # it was not doubtful
-    monkeypatch.setattr(photo, "DOUBTFUL_PX", 0.0)
+    monkeypatch.setattr(finder, "DOUBTFUL_PX", 0.0)
     for side in ("auto", "right"):
         for hand in find_hands(image, K, hand=side):
             assert hand.side == "right"
             assert point_errors(whole.landmarks_px, hand.landmarks_px).mean() < 0.3 * off_px
-
-
-def test_a_second_look_does_not_take_another_hand(find_hands, palm):
-    image, K = palm
-    hand = only(find_hands(image, K))
-    elsewhere = replace(hand, landmarks_px=hand.landmarks_px + 150)
-    blurred = replace(hand, landmark_confidence=0.1 * hand.landmark_confidence)
-    assert photo._likeliest(blurred, [elsewhere]) is blurred
-    assert photo._likeliest(blurred, [elsewhere, hand]) is hand
-    assert photo._likeliest(hand, [blurred]) is hand
-    assert photo._likeliest(hand, []) is hand
 
 
 def test_a_turned_photo_shows_the_turned_hand(find_hands, palm):
