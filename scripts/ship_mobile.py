@@ -4,8 +4,8 @@
     python scripts/ship_mobile.py out/FreiHAND/mobile/checkpoints/checkpoint_last.pt --data_dir data/Mobile
 
 Of several checkpoints, one trained from the other, it takes the mean of the weights. Writes half-precision weights with
-the calibration to `weights/cmr_mobile.pt`. Half of the images calibrate, the other half say how good that is; both are
-counted in the errors, which do not depend on it.
+the calibration to `weights/cmr_mobile.pt`, and the network to `handmesh/data/cmr_mobile.onnx`. Half of the images
+calibrate, the other half say how good that is; both are counted in the errors, which do not depend on it.
 """
 
 import argparse
@@ -23,20 +23,24 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
 from datasets.freihand_files import read_rows  # noqa: E402
+from handmesh import SHIPPED, HandFinder, load  # noqa: E402
+from handmesh.confidence import Calibration, confidence_features  # noqa: E402
 from handmesh.files import atomic_write  # noqa: E402
-from handmesh.finder import Calibration, PhotoPredictor, confidence_features  # noqa: E402
 from handmesh.images import read_image  # noqa: E402
 from handmesh.joints import NUM_JOINTS, hand_length  # noqa: E402
-from models.pretrained import SHIPPED_WEIGHTS, load_pretrained  # noqa: E402
+from models.checkpoint import model_from_checkpoint, read_checkpoint  # noqa: E402
+from models.export import export_network  # noqa: E402
 from models.weight_file import read_weight_file  # noqa: E402
 from scripts.logistic import logistic_weights  # noqa: E402
 from utils.metrics import fit_similarity, point_errors  # noqa: E402
+from utils.template import load_template  # noqa: E402
 
+WEIGHTS = ROOT / "weights/cmr_mobile.pt"
 KEPT_OPTIONS = ("size", "img_mean", "img_std", "model", "backbone", "template", "out_channels")
 LONG_M = 0.16  # from the wrist along the bones to the middle finger's tip: hardly any child's
 
 
-def measure(predictor: PhotoPredictor, root: Path, count: int) -> dict[str, np.ndarray]:
+def measure(find: HandFinder, root: Path, count: int) -> dict[str, np.ndarray]:
     """Of the held-out images in which a hand was found: features of the confidence, mean errors of the joints (aligned,
     in camera space, and there with the hand's length given), whether it was taken for a right hand, whether it is long.
     Of all: seconds."""
@@ -47,7 +51,7 @@ def measure(predictor: PhotoPredictor, root: Path, count: int) -> dict[str, np.n
     for index in tqdm(range(count), unit="image", dynamic_ncols=True):
         image = read_image(root / f"evaluation/rgb/{index:08d}.jpg")
         started = time.perf_counter()
-        hands = predictor(image, K[index])
+        hands = find(image, K[index])
         rows["seconds"].append(time.perf_counter() - started)
         if not hands:
             continue
@@ -87,19 +91,46 @@ def mean_of(checkpoints: Sequence[Path]) -> dict:
     return contents[-1] | {"model_state_dict": mean}
 
 
+def packed(content: dict, calibration: Calibration) -> dict:
+    """The content of a checkpoint as it is shipped: weights in half precision, and what is needed to use them."""
+    return {
+        "model_state_dict": {
+            name: value.half() if value.is_floating_point() else value
+            for name, value in content["model_state_dict"].items()
+        },
+        "options": {name: content["options"][name] for name in KEPT_OPTIONS},
+        "template_digest": content["template_digest"],
+        "calibration": {"weights": list(calibration.weights), "good_mm": calibration.good_mm},
+    }
+
+
+def write_both(content: dict, weights: Path, network: Path, calibration: Calibration) -> None:
+    """Write a checkpoint as it is shipped, for PyTorch and as an ONNX file."""
+    with atomic_write(weights) as file:
+        torch.save(packed(content, calibration), file)
+    checkpoint = read_checkpoint(weights)
+    options = content["options"]
+    template = load_template(options["template"])
+    model = model_from_checkpoint(checkpoint, template)
+    image = {"size": options["size"], "mean": options["img_mean"], "std": options["img_std"]}
+    export_network(model, template, network, **image, calibration=calibration)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("checkpoints", type=Path, nargs="+", metavar="checkpoint")
     parser.add_argument("--data_dir", type=Path, default=ROOT / "data/Mobile")
     parser.add_argument("--images", type=int, default=0, help="how many held-out images; 0: all")
     parser.add_argument("--good_mm", type=float, default=10.0)
-    parser.add_argument("--out", type=Path, default=SHIPPED_WEIGHTS)
+    parser.add_argument("--weights", type=Path, default=WEIGHTS, help="checkpoint to write")
+    parser.add_argument("--network", type=Path, default=SHIPPED, help="ONNX file to write")
     arguments = parser.parse_args()
     content = mean_of(arguments.checkpoints)
     with tempfile.TemporaryDirectory() as folder:
-        torch.save(content, Path(folder) / "mean.pt")
-        predictor = load_pretrained(Path(folder) / "mean.pt")
-    found = measure(predictor, arguments.data_dir, arguments.images)
+        network = Path(folder) / "mean.onnx"
+        write_both(content, Path(folder) / "mean.pt", network, Calibration())
+        find = load(network)
+    found = measure(find, arguments.data_dir, arguments.images)
     errors, good = found["aligned_mm"], found["aligned_mm"] < arguments.good_mm
     share = len(errors) / found["images"]
     print(f"hand found in {share:.1%} of {found['images']} images, a right one in {found['right'].mean():.1%} of these")
@@ -114,20 +145,9 @@ def main() -> None:
     calibration = calibrate(features[even], good[even], arguments.good_mm)
     error = calibration_error(calibration, features[~even], good[~even])
     print(f"good (below {arguments.good_mm:g} mm): {good.mean():.1%}; confidence off by {error:.1%} on the other half")
-
-    weights = {
-        name: value.half() if value.is_floating_point() else value
-        for name, value in content["model_state_dict"].items()
-    }
-    packed = {
-        "model_state_dict": weights,
-        "options": {name: content["options"][name] for name in KEPT_OPTIONS},
-        "template_digest": content["template_digest"],
-        "calibration": {"weights": list(calibration.weights), "good_mm": calibration.good_mm},
-    }
-    with atomic_write(arguments.out) as file:
-        torch.save(packed, file)
-    print(f"{arguments.out}: {arguments.out.stat().st_size / 1e6:.1f} MB")
+    write_both(content, arguments.weights, arguments.network, calibration)
+    for path in (arguments.weights, arguments.network):
+        print(f"{path}: {path.stat().st_size / 1e6:.1f} MB")
 
 
 if __name__ == "__main__":

@@ -196,6 +196,7 @@ def reference_cases():
     return cases
 
 
+@pytest.mark.shared_data
 def test_landmark_stage_on_the_reference_cases(reference_cases):
     cases = reference_cases
     confidence = cases["conf"][..., 0]
@@ -208,6 +209,7 @@ def test_landmark_stage_on_the_reference_cases(reference_cases):
     assert agree.sum() >= 39
 
 
+@pytest.mark.shared_data
 def test_both_stages_on_the_reference_cases(reference_cases):
     cases = reference_cases
     result = register(
