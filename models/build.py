@@ -1,7 +1,8 @@
-"""One factory for every network, with ImageNet weights where they can be had."""
+"""One factory for every network, with the weights that training starts from where they can be had."""
 
 import warnings
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -11,11 +12,10 @@ from torchvision.models import get_model_weights
 from handmesh.errors import InputError
 from models.cmr import CMR, OUT_CHANNELS, VARIANTS
 from models.encoder import BACKBONES, EncoderStage
-from models.mobile import MOBILE, MobileCMR
+from models.mobile import MobileCMR
 from models.weight_file import is_state_dict, read_weight_file
 from utils.template import ROOT, Template, load_template
 
-MODELS = (*VARIANTS, MOBILE)
 TRUNK_FILE = ROOT / "weights/hand_trunk.pt"
 
 
@@ -30,7 +30,7 @@ def build_model(
     """Build a network.
 
     Args:
-        name: `cmr_g`, `cmr_pg`, `cmr_sg` or `cmr_mobile`.
+        name: a key of `MODELS`: `cmr_g`, `cmr_pg`, `cmr_sg` or `cmr_mobile`.
         backbone: `ResNet18` or `ResNet50`; `cmr_mobile` has an encoder of its own.
         template: a template, or what `utils.template.load_template` makes one from.
         att: attention on the global feature; None takes the network's own choice (not in `cmr_g`).
@@ -43,13 +43,22 @@ def build_model(
         InputError: an unknown name, or a weight file that cannot be used.
     """
     if name not in MODELS:
-        raise InputError(f"--model {name}: expected one of {', '.join(MODELS)}")
+        raise InputError(f"{name}: no such network; expected one of {', '.join(MODELS)}")
     if not isinstance(template, Template):
         template = load_template(template)
-    if name == MOBILE:
-        return _mobile(template, out_channels, pretrained)
+    return MODELS[name](backbone, template, att, pretrained, out_channels)
+
+
+def _build_paper_network(
+    name: str,
+    backbone: str,
+    template: Template,
+    att: bool | None,
+    pretrained: bool | str | Path,
+    out_channels: Sequence[int],
+) -> CMR:
     if backbone not in BACKBONES:
-        raise InputError(f"--backbone {backbone}: expected one of {', '.join(BACKBONES)}")
+        raise InputError(f"{backbone}: no such encoder; expected one of {', '.join(BACKBONES)}")
     model = CMR(name, backbone, template, att, out_channels)
     weights = _imagenet_weights(backbone, pretrained)
     if weights is not None:
@@ -59,13 +68,18 @@ def build_model(
     return model
 
 
-def _mobile(template: Template, out_channels: Sequence[int], pretrained: bool | str | Path) -> MobileCMR:
+def _build_mobile(
+    _backbone: str, template: Template, _att: bool | None, pretrained: bool | str | Path, out_channels: Sequence[int]
+) -> MobileCMR:
     if not isinstance(pretrained, bool):
-        raise InputError(f"--imagenet {pretrained}: {MOBILE} starts from {TRUNK_FILE.name}; use auto or none")
+        raise InputError(f"{pretrained}: {MobileCMR.name} starts from {TRUNK_FILE.name}, not from ImageNet weights")
     model = MobileCMR(template, out_channels)
     if pretrained:
         model.trunk.load_state_dict(read_weight_file(TRUNK_FILE))
     return model
+
+
+MODELS = {name: partial(_build_paper_network, name) for name in VARIANTS} | {MobileCMR.name: _build_mobile}
 
 
 def _imagenet_weights(backbone: str, pretrained: bool | str | Path) -> Mapping[str, Tensor] | None:
@@ -74,17 +88,17 @@ def _imagenet_weights(backbone: str, pretrained: bool | str | Path) -> Mapping[s
     if pretrained is not True:
         path = Path(pretrained)
         if not path.is_file():
-            raise InputError(f"--imagenet {path}: no such file; expected torchvision weights of {backbone} (.pth)")
+            raise InputError(f"{path}: no such file; expected torchvision weights of {backbone} (.pth)")
         weights = read_weight_file(path)
         if not is_state_dict(weights):
-            raise InputError(f"--imagenet {path}: expected a state dict of {backbone}, as torchvision stores it")
+            raise InputError(f"{path}: expected a state dict of {backbone}, as torchvision stores it")
         return weights
     try:
         return get_model_weights(backbone.lower()).IMAGENET1K_V1.get_state_dict(progress=True, check_hash=True)
     except Exception as error:  # no network, or a damaged file in the cache: anything may be raised
         warnings.warn(
             f"no ImageNet weights for {backbone} ({error}): training from scratch. Put torchvision's file into "
-            f"{Path(torch.hub.get_dir()) / 'checkpoints'}, or name one with --imagenet FILE.",
+            f"{Path(torch.hub.get_dir()) / 'checkpoints'}, or name one.",
             stacklevel=2,
         )
         return None

@@ -3,19 +3,51 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
+from handmesh.confidence import Calibration
 from handmesh.errors import InputError
 from models.build import build_model
-from models.cmr import CMR, VARIANTS
-from models.mobile import MOBILE, MOBILE_BACKBONE, MobileCMR
+from models.cmr import CMR, VARIANTS, Stage
+from models.mobile import MobileCMR
 from models.weight_file import is_state_dict, read_weight_file
 from utils.template import Template
 
-DECODER_LEVELS = (4, 3, 2, 1)  # numbers of the mesh decoder's blocks, finest level first
+
+class Layout(NamedTuple):
+    """What the weights of a network are told by.
+
+    Attributes:
+        keys: of its state dict; no other network has all of them.
+        widths: keys of as many rows as the mesh decoder's levels have features, finest first.
+        encoders: key to the encoder that has it; the first one found counts.
+    """
+
+    keys: frozenset[str]
+    widths: tuple[str, ...]
+    encoders: dict[str, str]
+
+
+def _paper_layout(stages: tuple[Stage, ...]) -> Layout:
+    first = f"{stages[0].encoder}.layer1.0"
+    return Layout(
+        frozenset(f"{stage.encoder}.layer1.0.conv1.weight" for stage in stages)
+        | frozenset(f"{stage.head}.conv.weight" for stage in stages),
+        tuple(f"de_layers.{block}.conv1.layer.weight" for block in (4, 3, 2, 1)),
+        {f"{first}.conv3.weight": "ResNet50", f"{first}.conv1.weight": "ResNet18"},
+    )
+
+
+LAYOUTS = {name: _paper_layout(variant.stages) for name, variant in VARIANTS.items()} | {
+    MobileCMR.name: Layout(
+        frozenset(("trunk.stem.weight", "lift.weight")),
+        tuple(f"mesh.blocks.{block}.conv1.layer.weight" for block in (3, 2, 1, 0)),
+        {"trunk.stem.weight": MobileCMR.backbone_name},
+    )
+}
 
 
 @dataclass(frozen=True)
@@ -43,6 +75,20 @@ class Checkpoint:
         value = stored.get(name) if isinstance(stored, Mapping) else None
         return default if value is None else value
 
+    @property
+    def calibration(self) -> Calibration | None:
+        """The stored calibration of the confidence, if there is one. Raises InputError if it is something else."""
+        stored = self.training.get("calibration")
+        if stored is None:
+            return None
+        try:
+            weights, good_mm = tuple(map(float, stored["weights"])), float(stored["good_mm"])
+        except (KeyError, TypeError, ValueError) as error:
+            raise InputError(f"{self.path}: its calibration cannot be used ({error!r})") from error
+        if len(weights) != len(Calibration().weights):
+            raise InputError(f"{self.path}: its calibration has {len(weights)} numbers, not {len(Calibration().weights)}")
+        return Calibration(weights, good_mm)
+
 
 def read_checkpoint(path: str | Path) -> Checkpoint:
     """Read a checkpoint without running any code in it.
@@ -52,7 +98,7 @@ def read_checkpoint(path: str | Path) -> Checkpoint:
     """
     path = Path(path)
     if not path.is_file():
-        raise InputError(f"{path}: no such checkpoint; train one, or name a file with --resume")
+        raise InputError(f"{path}: no such checkpoint")
     content = read_weight_file(path)
     training: Mapping[str, Any] = {}
     weights = content
@@ -67,19 +113,12 @@ def read_checkpoint(path: str | Path) -> Checkpoint:
 
 
 def _architecture(path: Path, weights: Mapping[str, Tensor]) -> tuple[str, str, bool, tuple[int, ...]]:
-    mobile = [f"mesh.blocks.{level}.conv1.layer.weight" for level in (3, 2, 1, 0)]
-    if {"trunk.stem.weight", "lift.weight", *mobile} <= weights.keys():
-        return MOBILE, MOBILE_BACKBONE, False, tuple(weights[key].shape[0] for key in mobile)
-    for name, variant in VARIANTS.items():
-        stages = variant.stages
-        expected = {f"{stage.encoder}.layer1.0.conv1.weight" for stage in stages}
-        expected |= {f"{stage.head}.conv.weight" for stage in stages}
-        expected |= {f"de_layers.{level}.conv1.layer.weight" for level in DECODER_LEVELS}
-        if expected <= weights.keys():
-            widths = tuple(weights[f"de_layers.{level}.conv1.layer.weight"].shape[0] for level in DECODER_LEVELS)
-            backbone = "ResNet50" if f"{stages[0].encoder}.layer1.0.conv3.weight" in weights else "ResNet18"
+    for name, layout in LAYOUTS.items():
+        if {*layout.keys, *layout.widths} <= weights.keys():
+            backbone = next(encoder for key, encoder in layout.encoders.items() if key in weights)
+            widths = tuple(weights[key].shape[0] for key in layout.widths)
             return name, backbone, "attention.gamma" in weights, widths
-    raise InputError(f"{path}: its weights are of none of the networks {', '.join((*VARIANTS, MOBILE))}")
+    raise InputError(f"{path}: its weights are of none of the networks {', '.join(LAYOUTS)}")
 
 
 def model_from_checkpoint(checkpoint: Checkpoint, template: Template) -> CMR | MobileCMR:
@@ -90,22 +129,15 @@ def model_from_checkpoint(checkpoint: Checkpoint, template: Template) -> CMR | M
     """
     digest = checkpoint.training.get("template_digest")
     if digest is not None and digest != template.digest:
-        raise InputError(
-            f"{checkpoint.path}: was trained on another template than this one; name its template with --template"
-        )
+        raise InputError(f"{checkpoint.path}: was trained on another template than this one")
     model = build_model(
         checkpoint.name, checkpoint.backbone, template, checkpoint.attention, out_channels=checkpoint.out_channels
     )
-    weights = checkpoint.weights
-    if isinstance(model, MobileCMR):  # trained without mirror images, it does not know of them: even odds
-        own = model.state_dict()
-        weights = {name: torch.zeros_like(own[name]) for name in ("mirrored.weight", "mirrored.bias")} | dict(weights)
     try:
-        model.load_state_dict(weights, strict=True)
+        model.load_state_dict(checkpoint.weights, strict=True)
     except RuntimeError as error:
         raise InputError(
             f"{checkpoint.path}: its weights do not fit this template and these spirals "
-            f"({'/'.join(map(str, template.num_vertices))} vertices); name the template it was trained on with "
-            f"--template. Last difference: {str(error).splitlines()[-1].strip()}"
+            f"({'/'.join(map(str, template.num_vertices))} vertices). Last difference: {str(error).splitlines()[-1].strip()}"
         ) from error
     return model

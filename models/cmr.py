@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from handmesh.joints import NUM_JOINTS
+from handmesh.network import FROM_OUTLINE, Traits
 from models.attention import FeatureAttention
 from models.encoder import BACKBONES, GLOBAL_CHANNELS, STEM_CHANNELS, EncoderStage
 from models.heatmap_decoder import HeatmapDecoder, heatmap_head
@@ -103,25 +104,29 @@ class CMR(nn.Module):
     """Image to silhouette, 2D pose and root-relative mesh.
 
     Args:
-        variant: a key of `VARIANTS`.
+        name: a key of `VARIANTS`.
         backbone: a key of `BACKBONES`.
         template: mesh hierarchy with spirals and up-sampling matrices.
         attention: attention on the global feature; None takes the variant's own choice.
         out_channels: widths of the mesh decoder, finest level first.
     """
 
+    traits = Traits(margin=1.3, far_margin=None, upright=False, knows_sides=False, registration=FROM_OUTLINE)
+    mirrored_share = 0.0  # of the training samples: mirror images
+
     def __init__(
         self,
-        variant: str,
+        name: str,
         backbone: str,
         template: Template,
         attention: bool | None = None,
         out_channels: Sequence[int] = OUT_CHANNELS,
     ) -> None:
         super().__init__()
-        self.variant = VARIANTS[variant]
+        self.name, self.backbone_name = name, backbone
+        self.variant = VARIANTS[name]
         pyramid = BACKBONES[backbone].channels
-        self.sub_pose: SubPoseAggregation | None = SubPoseAggregation(self.variant.sub_poses)
+        self.sub_pose = SubPoseAggregation(self.variant.sub_poses)
 
         maps = {name: count for stage in self.variant.stages for name, count in stage.outputs}
         last = self.variant.stages[-1]
@@ -136,7 +141,7 @@ class CMR(nn.Module):
 
         use_attention = self.variant.attention if attention is None else attention
         self.attention = FeatureAttention(GLOBAL_CHANNELS) if use_attention else nn.Identity()
-        blocks, self.heads, self.upsample = mesh_levels(template, out_channels)
+        blocks, self.heads = mesh_levels(template, out_channels)
         self.coarsest = (template.num_vertices[-1], out_channels[-1])
         project = nn.Linear(GLOBAL_CHANNELS, self.coarsest[0] * self.coarsest[1])
         self.de_layers = nn.ModuleList([project, *blocks])
@@ -160,7 +165,7 @@ class CMR(nn.Module):
             if stage.prior is not None:
                 prior = logits[stage.prior].sigmoid()
                 joined = [stems[stage.stem_from], prior]
-                if stage is self.variant.stages[-1] and self.sub_pose is not None:
+                if stage is self.variant.stages[-1]:
                     joined.append(self.sub_pose(prior))
                 inputs = torch.cat(joined, dim=1)
             features = self.get_submodule(stage.encoder)(inputs)
@@ -175,8 +180,12 @@ class CMR(nn.Module):
             output[name] = maps.squeeze(1) if name.startswith("mask") else maps
         return output
 
+    def trunk_parameters(self) -> list[nn.Parameter]:
+        """Parameters that are trained at a rate of their own."""
+        return []
+
     def decode_mesh(self, pooled: Tensor) -> list[Tensor]:
         """Global feature (B, 1000) to the meshes of all levels, finest first: list of (B, V_l, 3)."""
         project, *blocks = self.de_layers
-        x = project(self.attention(pooled)).view(-1, *self.coarsest).transpose(0, 1)  # (V_4, B, 512)
-        return decode_levels(x, blocks, self.heads, self.upsample)
+        x = project(self.attention(pooled)).view(-1, *self.coarsest)  # (B, V_4, 512)
+        return decode_levels(x, blocks, self.heads)

@@ -86,7 +86,7 @@ class EncoderStage(nn.Module):
                 continue
             if key not in state_dict or state_dict[key].shape != value.shape:
                 raise InputError(
-                    f"--imagenet: '{key}' {tuple(value.shape)} is missing or different; expected torchvision's"
+                    f"ImageNet weights: '{key}' {tuple(value.shape)} is missing or different; expected torchvision's"
                 )
             with torch.no_grad():
                 value.copy_(state_dict[key])

@@ -12,19 +12,17 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from handmesh.joints import NUM_JOINTS
+from handmesh.network import FROM_LANDMARKS, Traits
 from models.cmr import Output
 from models.hand_trunk import POOLED_CHANNELS, PYRAMID_CHANNELS, EarlyMap, HandTrunk
 from models.layers import ConvBlock
-from models.spiral import MeshLevels
+from models.spiral import decode_levels, mesh_levels
 from models.subpose import TIP_PAIRS, WHOLE_FINGERS, SubPoseAggregation
 from utils.template import Template
 
-MOBILE = "cmr_mobile"
-MOBILE_BACKBONE = "HandTrunk"
 MAP_CHANNELS = (64, 96, 96)  # of the 2D decoder at S/8, S/16 and S/32
 STRIDE = 8  # of the finest of these maps
 WIDTH, HEADS, LAYERS = 192, 4, 3  # of the attention between joints, sub-poses and image
-MIRRORED_SHARE = 0.2  # of the training samples: mirror images, to tell them from the hands that the network knows
 SHARPNESS = 2.0  # of the shares of a heat map; at 1 what thousands of background pixels add up to draws to the middle
 SUB_POSES = TIP_PAIRS + WHOLE_FINGERS
 
@@ -65,6 +63,11 @@ class MobileCMR(nn.Module):
         out_channels: widths of the mesh decoder, finest level first.
     """
 
+    name = "cmr_mobile"
+    backbone_name = "HandTrunk"
+    traits = Traits(margin=1.6, far_margin=2.2, upright=True, knows_sides=True, registration=FROM_LANDMARKS)
+    mirrored_share = 0.2  # of the training samples: mirror images, to tell them from the hands that the network knows
+
     def __init__(self, template: Template, out_channels: Sequence[int]) -> None:
         super().__init__()
         self.trunk = HandTrunk()
@@ -82,7 +85,8 @@ class MobileCMR(nn.Module):
         self.mirrored = nn.Linear(WIDTH, 1)
         self.lift = nn.Linear(tokens, template.num_vertices[-1])
         self.widen = nn.Linear(WIDTH, out_channels[-1])
-        self.mesh = MeshLevels(template, out_channels)
+        blocks, heads = mesh_levels(template, out_channels)
+        self.mesh = nn.ModuleDict({"blocks": blocks, "heads": heads})
 
     def forward(self, images: Tensor | EarlyMap, as_logits: bool = False) -> Output:
         """Predict from RGB crops in [0, 1], hands upright.
@@ -108,20 +112,24 @@ class MobileCMR(nn.Module):
         for level in maps:
             pixels = level.permute(0, 2, 3, 1).flatten(1, 2)  # (B, H * W, C), as channels-last maps lie in memory
             gathered.append(torch.bmm(shares.flatten(2).to(level.dtype), pixels))
-            shares = F.avg_pool2d(shares, 2, divisor_override=1)
+            shares = 4 * F.avg_pool2d(shares, 2)
         tokens = self.from_maps(torch.cat([value.to(heat.dtype) for value in gathered], dim=-1))
         tokens = torch.cat([tokens, self.from_image(features.pooled)[:, None]], dim=1) + self.identity.to(tokens.dtype)
         attended = self.attention(tokens)
-        coarse = self.widen(self.lift(attended.mT).mT)  # (B, V_4, C)
+        coarse = self.widen(self.lift(attended.transpose(1, 2)).transpose(1, 2))  # (B, V_4, C)
         mirrored = self.mirrored(attended[:, -1]).squeeze(-1)
         output: Output = {
-            "mesh_pred": self.mesh(coarse.transpose(0, 1)),
+            "mesh_pred": decode_levels(coarse, self.mesh["blocks"], self.mesh["heads"]),
             "uv_pred": heat if as_logits else heat.sigmoid(),
             "mask_pred": mask if as_logits else mask.sigmoid(),
             "landmarks": landmarks * (STRIDE * heat.shape[-1]) - 0.5,
             "mirrored": mirrored if as_logits else mirrored.sigmoid(),
         }
         return output
+
+    def trunk_parameters(self) -> list[nn.Parameter]:
+        """Parameters that are trained at a rate of their own."""
+        return list(self.trunk.parameters())
 
 
 def mean_position(shares: Tensor) -> Tensor:

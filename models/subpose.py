@@ -28,4 +28,5 @@ class SubPoseAggregation(nn.Module):
 
     def forward(self, heatmaps: Tensor) -> Tensor:
         """heatmaps: (B, 21, H, W) -> (B, groups, H, W)."""
-        return torch.einsum("sj,bjhw->bshw", self.membership.to(heatmaps.dtype), heatmaps)
+        summed = self.membership.to(heatmaps.dtype) @ heatmaps.flatten(2)
+        return summed.unflatten(2, heatmaps.shape[2:])

@@ -1,7 +1,7 @@
 """The networks against outputs of the reference implementation, key by key and number by number."""
 
-import importlib.util
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -9,58 +9,43 @@ import torch
 
 from models import build_model
 from models.checkpoint import model_from_checkpoint, read_checkpoint
+from models.cmr import OUT_CHANNELS
 from models.losses import cmr_loss
-from tests.conftest import shared_file
+from tests.golden.fill import fill_state_dict, golden_input, golden_targets
 
+GOLDEN = Path(__file__).resolve().parents[1] / "golden"
+RELEASED_COARSEST = 49  # vertices of MANO's coarsest level
 TOLERANCE = 1e-4  # relative to the largest value
 
 
-@pytest.fixture(scope="module")
-def fill():
-    spec = importlib.util.spec_from_file_location("fill", shared_file("golden", "fill.py"))
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-def filled_model(fill, name, template):
-    model = build_model(name, "ResNet18", template)
-    model.load_state_dict(fill.fill_state_dict(model.state_dict()))
-    return model.eval()
-
-
 @pytest.mark.parametrize("network", ["cmr_g_ResNet18", "cmr_pg_ResNet18", "cmr_sg_ResNet18", "cmr_sg_ResNet50"])
-def test_keys_and_shapes(network, released_template):
-    expected = json.loads(shared_file("golden", "state_dict_keys.json").read_text())[network]
-    model = build_model(*network.split("_ResNet")[0:1], "ResNet" + network.split("_ResNet")[1], released_template)
+def test_keys_and_shapes(network, template):
+    expected = json.loads((GOLDEN / "state_dict_keys.json").read_text())[network]
+    for key in ("de_layers.0.weight", "de_layers.0.bias"):  # all that depends on the number of vertices
+        assert expected[key][0] == RELEASED_COARSEST * OUT_CHANNELS[-1]
+        expected[key][0] = template.num_vertices[-1] * OUT_CHANNELS[-1]
+    name, depth = network.split("_ResNet")
+    model = build_model(name, f"ResNet{depth}", template)
     assert {key: list(value.shape) for key, value in model.state_dict().items()} == expected
 
 
 @pytest.mark.parametrize("name", ["cmr_g", "cmr_pg", "cmr_sg"])
-def test_outputs_and_losses(name, released_template, fill):
-    golden = np.load(shared_file("golden", f"forward_{name}_resnet18.npz"))
-    model = filled_model(fill, name, released_template)
-    with torch.no_grad():
-        images = fill.golden_input()
-        output = model(images)
-        logits = model(images, as_logits=True)
-    meshes, heatmaps, silhouette = fill.golden_targets(released_template.num_vertices[:4])
-    terms = cmr_loss(logits, meshes, heatmaps, silhouette, torch.from_numpy(released_template.faces[0]))
+def test_outputs_and_losses(name, template):
+    golden = np.load(GOLDEN / f"forward_{name}_resnet18_open.npz")
+    model = build_model(name, "ResNet18", template).eval()
+    model.load_state_dict(fill_state_dict(model.state_dict()))
+    with torch.inference_mode():
+        output, logits = model(golden_input()), model(golden_input(), as_logits=True)
+    meshes, heatmaps, silhouette = golden_targets(template.num_vertices[:4])
+    terms = cmr_loss(logits, meshes, heatmaps, silhouette, torch.from_numpy(template.faces[0]))
 
-    checked = 0
-    for key in golden.files:
-        if key.startswith("mesh_pred_"):
-            value = output["mesh_pred"][int(key[-1])].numpy()
-        elif key.startswith("loss_"):
-            value = terms[key.removeprefix("loss_")].numpy()
-        elif key.endswith("_mean"):
-            value = output[key.removesuffix("_mean")].mean().numpy()
-        else:
-            value = output[key].numpy()[..., ::4, ::4]
-        assert np.abs(value - golden[key]).max() <= TOLERANCE * np.abs(golden[key]).max(), key
-        checked += 1
-    assert checked == len(golden.files)
-    assert len(terms) == sum(key.startswith("loss_") for key in golden.files)
+    found = {f"loss_{key}": value for key, value in terms.items()}
+    found |= {f"mesh_pred_{level}": mesh for level, mesh in enumerate(output.pop("mesh_pred"))}
+    for key, maps in output.items():
+        found |= {key: maps[..., ::8, ::8], f"{key}_mean": maps.mean()}
+    assert found.keys() == set(golden.files)
+    for key, value in found.items():
+        assert np.abs(value.numpy() - golden[key]).max() <= TOLERANCE * np.abs(golden[key]).max(), key
 
 
 @pytest.mark.parametrize("attention", [True, False])
