@@ -1,84 +1,101 @@
-"""Ranges and types of option values, from the command line and from checkpoints alike."""
+"""What options must be: each by itself, for the phase, and beside each other."""
 
-import math
-from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
-from handmesh.errors import InputError
-from options.options import Options, value_type
-from utils.mesh.hierarchy import NUM_LEVELS
-
-# Smallest and largest value. The upper bounds keep a slip of the finger from running for hours or for ever.
-RANGES: dict[str, tuple[float, float]] = {
-    "size": (32, 1024),
-    "batch_size": (1, 100_000),
-    "accumulate": (1, 4096),
-    "epochs": (1, math.inf),
-    "max_steps": (0, math.inf),
-    "train_samples": (0, 10_000_000),
-    "eval_samples": (0, 10_000_000),
-    "stream": (0, 10_000_000),
-    "lr": (0, 1e30),
-    "lr_decay": (0, 1e30),
-    "decay_step": (1, math.inf),
-    "trunk_lr": (0, 1e3),
-    "trunk_samples": (0, 10_000_000),
-    "trunk_steps": (0, math.inf),
-    "weight_decay": (0, 1e30),
-    "save_steps": (1, math.inf),
-    "log_steps": (1, math.inf),
-    "pos_aug": (0, 100),
-    "rot_aug": (0, 180),
-    "fov": (1, 170),
-    "hand_length_cm": (0, 100),
-    "img_mean": (-1e3, 1e3),
-    "img_std": (1e-3, 1e3),
-    "n_threads": (0, 4096),
-    "workers": (0, 1024),
-    "makers": (1, 1024),
-    "seed": (0, 2**31 - 1),
-    "device_idx": (0, 4096),
-}
-SMALLEST_HAND_PX, LARGEST_HAND_PX = 24, 200  # of 224
-LEAST_PER_LEVEL = {"out_channels": 4, "seq_length": 3, "dilation": 1}
+from options.options import GENERATOR_FOLDERS, OPTIONS, SCORE, TRAIN, Options, value_type
 
 
-def check_values(options: Options, source: str = "") -> None:
-    """Raise InputError for a value out of range or of the wrong type; `source` says where it came from."""
-    for item in fields(Options):
-        value = getattr(options, item.name)
-        if value is not None and not _has_type(item.name, value):
-            raise InputError(f"{source}--{item.name}: {value!r} is not of type {value_type(item.name).__name__}")
-        choices = item.metadata["choices"]
-        if value is not None and choices is not None and value not in choices:
-            raise InputError(f"{source}--{item.name} {value}: expected one of {', '.join(choices)}")
-    for name, (least, most) in RANGES.items():
-        value = getattr(options, name)
-        if value is not None and not (least <= value <= most and math.isfinite(value)):
-            limit = f"at least {least}" if not value >= least else f"a number of at most {most:g}"
-            raise InputError(f"{source}--{name} {value}: expected {limit}")
-    if options.size is not None and options.size % 32:
-        raise InputError(f"{source}--size {options.size}: expected a multiple of 32, the stride of the encoder")
-    for name, least in LEAST_PER_LEVEL.items():
-        values = getattr(options, name)
-        if values is not None and (len(values) != NUM_LEVELS - 1 or min(values) < least):
-            raise InputError(f"{source}--{name}: expected {NUM_LEVELS - 1} numbers of at least {least}, finest first")
-    if options.hand_px is not None:
-        low, high = options.hand_px
-        if not SMALLEST_HAND_PX <= low <= high <= LARGEST_HAND_PX:
-            raise InputError(
-                f"{source}--hand_px {low:g} {high:g}: expected a smaller and a larger size from {SMALLEST_HAND_PX} to "
-                f"{LARGEST_HAND_PX}"
-            )
-    if any(width % 4 for width in options.out_channels or ()):
-        raise InputError(f"{source}--out_channels: expected multiples of 4; a width is split into a half and quarters")
-    if Path(options.exp_name).name != options.exp_name or options.exp_name in ("", ".", ".."):
-        raise InputError(f"--exp_name {options.exp_name}: expected a name without slashes; --out_dir takes a folder")
+def input_error(message: str) -> Exception:
+    """An `InputError`, from a package that --help need not wait for."""
+    from handmesh.errors import InputError
+
+    return InputError(message)
 
 
-def _has_type(name: str, value: Any) -> bool:
-    kind = value_type(name)
-    accepted = (int, float) if kind is float else kind
+def check_value(name: str, value: Any, source: str = "") -> None:
+    """Raise InputError for a value of the wrong type or out of range; `source` says where it was found."""
+    about, kind = OPTIONS[name].metadata, value_type(name)
+    label = f"{source}--{name}"
+    if value is None and OPTIONS[name].default is None:
+        return
     values = value if isinstance(value, tuple) else (value,)
-    return all(isinstance(one, accepted) and (kind is bool or not isinstance(one, bool)) for one in values)
+    if about["nargs"] is not None and len(values) != about["nargs"]:
+        raise input_error(f"{label}: expected {about['nargs']} values, not {len(values)}")
+    for one in values:
+        if not isinstance(one, (int, float) if kind is float else kind) or (isinstance(one, bool) and kind is not bool):
+            raise input_error(f"{label}: {one!r} is not of type {kind.__name__}")
+        if about["choices"] is not None and one not in about["choices"]:
+            raise input_error(f"{label} {one}: expected one of {', '.join(about['choices'])}")
+        if about["limits"] is not None and not about["limits"][0] <= one <= about["limits"][1]:
+            lowest, highest = about["limits"]
+            raise input_error(f"{label} {one}: expected a number from {lowest:g} to {highest:g}")
+        if about["multiple_of"] > 1 and one % about["multiple_of"]:
+            raise input_error(f"{label} {one}: expected a multiple of {about['multiple_of']}")
+
+
+def check_phase(options: Options) -> None:
+    """Raise InputError for an option of another phase."""
+    for name in sorted(options.given):
+        phases = OPTIONS[name].metadata["phases"]
+        if options.phase not in phases:
+            raise input_error(
+                f"--{name} belongs to --phase {' and --phase '.join(phases)}; --phase {options.phase} does not use it"
+            )
+
+
+def check_checkpoint(options: Options) -> None:
+    """Raise InputError if the network's file is not there."""
+    path = options.checkpoint
+    if path is not None and not path.is_file():
+        raise input_error(f"{path}: no such checkpoint; train one, or name a file with --resume")
+
+
+def check_rules(options: Options) -> None:
+    """Raise InputError for options that contradict each other; what a checkpoint brings is in `options` already."""
+    given, phase, name = options.given, options.phase, options.exp_name
+    generator = [f"--{one}" for one in sorted((GENERATOR_FOLDERS | {"hand", "hand_px"}) & given)]
+    rules = [
+        (
+            Path(name).name != name or name in ("", ".", ".."),
+            f"--exp_name {name}: expected a name without slashes; --out_dir takes a folder",
+        ),
+        (
+            options.device == "cpu" and "device_idx" in given,
+            "--device_idx names a CUDA device: leave it out, or use --device cuda",
+        ),
+        (phase == SCORE and options.pred is None, "--phase score needs --pred: the prediction to score"),
+        (phase == SCORE and options.gt is None, "--phase score needs --gt: the folder with evaluation_xyz.json"),
+        (
+            options.weights_only and options.resume in (None, "last"),
+            "--weights_only needs --resume FILE, the weights to start from",
+        ),
+        (
+            "backbone" in given and options.model == "cmr_mobile",
+            "--backbone chooses an encoder of the paper's networks, and cmr_mobile has its own: leave it out",
+        ),
+        (options.hand_px[0] > options.hand_px[1], "--hand_px: expected the smaller size first"),
+        (
+            options.stream > 0 and "data_dir" in given,
+            f"--data_dir: this run generates its images (--stream {options.stream}); leave one of them out",
+        ),
+        (
+            phase == TRAIN and not options.stream and bool(generator),
+            f"{', '.join(generator)}: for images that are generated, with --stream; this run reads its images",
+        ),
+        (
+            "makers" in given and options.pool_dir is None,
+            "--makers is for --stream with --cache, where generated images are kept",
+        ),
+        (
+            options.trunk_samples > 0 and options.pool_dir is not None,
+            "--trunk_samples needs images that do not change: leave out --stream or --cache",
+        ),
+        (
+            phase == TRAIN and options.compile == "recorded",
+            "--compile recorded is for eval and demo on a GPU; training takes default or cudagraphs",
+        ),
+    ]
+    for broken, message in rules:
+        if broken:
+            raise input_error(message)

@@ -1,240 +1,301 @@
-"""Every option with its default, unit and explanation. The parser and the stored run configuration come from here."""
+"""Every option with its default, unit and explanation. The parser, the checks and checkpoints all read them here."""
 
 import hashlib
+import math
 import os
 import types
 from dataclasses import asdict, dataclass, field, fields
+from functools import partial
 from pathlib import Path
 from typing import Any, get_args
 
-from datasets.augmented import DEVICE, HOST, REFERENCE
-from datasets.synthesis.camera import HAND_PX
-from handmesh.camera import DEFAULT_FOV_DEGREES
-from handmesh.files import cache_folder
-from handmesh.finder import DETECT
-from handmesh.geometry import INPUT_MEAN, INPUT_SIZE_PX, INPUT_STD
-from models import BACKBONES
-from models.build import MODELS
-from models.cmr import OUT_CHANNELS
-from models.inference import COMPILERS, PRECISIONS
-from models.mobile import MOBILE_BACKBONE
-from models.predictor import RECORDED_KERNELS
-from models.pretrained import SHIPPED_WEIGHTS
-from utils.template import OPEN_HAND, ROOT, SPIRAL_LENGTH
-
-PHASES = ("train", "eval", "demo", "score", "synth")
-DEVICES = ("auto", "cpu", "cuda")
-DATASETS = ("FreiHAND",)
-HANDS = ("auto", "right", "left")
+ROOT = Path(__file__).resolve().parents[1]
+TRAIN, EVAL, DEMO, EXPORT, SCORE, SYNTH = PHASES = ("train", "eval", "demo", "export", "score", "synth")
+NETWORK_PHASES = (TRAIN, EVAL, DEMO, EXPORT)
+GENERATING = (TRAIN, SYNTH)
 PROCEDURAL = "procedural"
 NOT_KEPT = ("auto", "none")  # values of --cache for which generated images are not kept
 DEFAULT_EXPERIMENT = "cmr"
 GENERATOR_FOLDERS = {"skins", "hdri", "backgrounds"}
 
+# What an option belongs to.
+CALL = "call"  # to this call alone
+RUN = "run"  # to a run: its checkpoint brings it to the training that goes on from there
+FIXED = "fixed"  # likewise, and it cannot change any more: it decided what was done already
+NETWORK = "network"  # to the network: a checkpoint brings it to every phase
+
 
 def option(
     default: Any,
-    group: str,
     text: str,
+    group: str,
+    *,
     choices: tuple[str, ...] | None = None,
-    nargs: str | int | None = None,
-    **marks: Any,
+    nargs: int | None = None,
+    limits: tuple[float, float] | None = None,
+    multiple_of: int = 1,
+    phases: tuple[str, ...] = PHASES,
+    belongs_to: str = CALL,
 ) -> Any:
-    """A dataclass field that the parser turns into `--name`."""
-    return field(default=default, metadata={"group": group, "help": text, "choices": choices, "nargs": nargs, **marks})
+    """A dataclass field that the parser turns into `--name`.
+
+    Args:
+        limits: lowest and highest value. The highest ones keep a slip of the finger from running for hours or for ever.
+        phases: that use it.
+    """
+    metadata = {
+        "group": group, "help": text, "choices": choices, "nargs": nargs, "limits": limits, "multiple_of": multiple_of,
+        "phases": phases, "belongs_to": belongs_to,
+    }  # fmt: skip
+    return field(default=default, metadata=metadata)
 
 
-def recorded(default: Any, *description: Any, **details: Any) -> Any:
-    """An `option` that belongs to a run: a checkpoint's own value comes before the default, the command line before
-    both. It is None until `runner.setup` has filled it in."""
-    return option(None, *description, **details, recorded=default)
+_run = partial(option, group="run")
+_data = partial(option, group="data")
+_demo = partial(option, group="data", phases=(DEMO,))
+_generated = partial(option, group="synthetic", phases=GENERATING, belongs_to=FIXED)
+_network = partial(option, group="model", phases=NETWORK_PHASES, belongs_to=NETWORK)
+_training = partial(option, group="training", phases=(TRAIN,), belongs_to=RUN)
+_augmentation = partial(option, group="augmentation", phases=(TRAIN,), belongs_to=RUN)
 
 
 @dataclass(frozen=True)
 class Options:
-    """All options of a run. `None` means: not decided yet, or by the phase, as the help says."""
+    """All options of a call, as `parse_options` reads them. `None`: not named.
 
-    phase: str = option("train", "run", "what to do", PHASES)
-    exp_name: str = option(DEFAULT_EXPERIMENT, "run", "name of the run; its files go to OUT_DIR/DATASET/EXP_NAME")
-    out_dir: str | None = option(
+    Attributes:
+        given: names of those that the command line says, which come before what a checkpoint says.
+    """
+
+    phase: str = _run(TRAIN, "what to do", choices=PHASES)
+    exp_name: str = _run(DEFAULT_EXPERIMENT, "name of the run; its files go to OUT_DIR/DATASET/EXP_NAME")
+    out_dir: str | None = _run(
         None,
-        "run",
-        "train, eval: folder of all runs (default out); demo, score: folder of the results "
-        "(default: inside the run's folder)",
+        "train, eval: folder of all runs (default out); demo, export, score: folder of the results (default: "
+        "inside the run's folder)",
     )
-    device: str = option("auto", "run", "where to compute; auto takes CUDA if there is one", DEVICES)
-    device_idx: int = option(0, "run", "which CUDA device")
-    n_threads: int = option(0, "run", "CPU threads of the computation; 0: PyTorch's choice")
-    workers: int = option(
-        2, "run", "threads (cached data, on a CPU) or processes that make samples; 0: the main process does"
-    )
-    seed: int | None = recorded(1, "run", "seed of weights, order and augmentation")
-    resume: str | None = option(
-        None,
-        "run",
-        "checkpoint file, or 'last' for the run's own. train: continue it; eval, demo: take its weights "
-        "(default there: last)",
-    )
-
-    weights_only: bool = option(False, "run", "train: take the weights of --resume only, and start a new run from them")
-
-    dataset: str = option("FreiHAND", "data", "layout of the data", DATASETS)
-    data_dir: str | None = option(
-        None, "data", "folder with training/, evaluation/ and *.json (default data/DATASET; synth: data/Synthetic)"
-    )
-    cache: str = option(
+    device: str = _run(
         "auto",
-        "data",
-        "train: folder of the decoded training data, made at the first start; auto: DATA_DIR/cache, or in the user's "
-        "cache where that cannot be written; none: decode each time. With --stream: folder of its images, which are "
-        "then the same in every epoch and are made while training goes on; auto, none: new ones in every epoch",
+        "where to compute; auto takes CUDA if there is one, but runs networks from .onnx files on the CPU",
+        choices=("auto", "cpu", "cuda"),
     )
-    image_dir: str | None = option(None, "data", "demo: folder of images with their intrinsics (default images)")
-    detect: str | None = option(
+    device_idx: int = _run(0, "which CUDA device", limits=(0, 4096))
+    n_threads: int = _run(0, "CPU threads of the computation; 0: as many as are useful", limits=(0, 4096))
+    workers: int = _run(
+        2, "threads (cached data, on a CPU) or processes that make samples; 0: the main process does", limits=(0, 1024)
+    )
+    seed: int = _run(1, "seed of weights, order and augmentation", limits=(0, 2**31 - 1), belongs_to=FIXED)
+    resume: str | None = _run(
         None,
-        "data",
+        "checkpoint file, or 'last' for the run's own. train: continue it; eval, demo, export: take its "
+        "weights (default there: last); eval and demo also take a .onnx file",
+        phases=NETWORK_PHASES,
+    )
+    weights_only: bool = _run(
+        False, "train: take the weights of --resume only, and start a new run from them", phases=(TRAIN,)
+    )
+
+    dataset: str = _data("FreiHAND", "layout of the data", choices=("FreiHAND",))
+    data_dir: str | None = _data(
+        None,
+        "folder with training/, evaluation/ and *.json (default data/DATASET; synth: data/Synthetic)",
+        phases=(TRAIN, EVAL, SYNTH),
+    )
+    cache: str = _data(
+        "auto",
+        "train: folder of the decoded training data, made at the first start; auto: DATA_DIR/cache, or in the "
+        "user's cache where that cannot be written; none: decode each time. With --stream: folder of its "
+        "images, which are then the same in every epoch and are made while training goes on; auto, none: new "
+        "ones in every epoch",
+        phases=(TRAIN,),
+        belongs_to=RUN,
+    )
+    image_dir: str | None = _demo(None, "demo: folder of images with their intrinsics (default images)")
+    detect: str | None = _demo(
+        None,
         "demo: find hands always; never, the image is a crop of one hand; auto, the latter where none is clear "
         "(default: auto for cmr_mobile, never for the networks of the paper)",
-        DETECT,
+        choices=("auto", "always", "never"),
     )
-    fov: float = option(
-        DEFAULT_FOV_DEGREES,
-        "data",
-        "demo: field of view across an image's longer side in degrees, where neither NAME_K.npy, NAME_K.json nor EXIF "
-        "data says more",
+    fov: float = _demo(
+        65.0,
+        "demo: field of view across an image's longer side in degrees, where neither NAME_K.npy, NAME_K.json nor "
+        "EXIF data says more",
+        limits=(1, 170),
     )
-    hand_length_cm: float = option(
+    hand_length_cm: float = _demo(
         0.0,
-        "data",
         "demo: length of the hands, wrist to the middle finger's tip, which sets the scale; 0: not known",
+        limits=(0, 100),
     )
-    size: int | None = recorded(INPUT_SIZE_PX, "data", "side of the network's input in pixels, a multiple of 32")
-    img_mean: float | None = recorded(INPUT_MEAN, "data", "input is (rgb / 255 - IMG_MEAN) / IMG_STD")
-    img_std: float | None = recorded(INPUT_STD, "data", "see --img_mean")
-    pred: str | None = option(None, "data", "score: prediction to score, a .json or a .zip with one inside")
-    gt: str | None = option(None, "data", "score: folder with evaluation_xyz.json and evaluation_verts.json")
+    size: int = _network(
+        224, "side of the network's input in pixels, a multiple of 32", limits=(32, 1024), multiple_of=32, group="data"
+    )
+    img_mean: float = _network(0.5, "input is (rgb / 255 - IMG_MEAN) / IMG_STD", limits=(-1e3, 1e3), group="data")
+    img_std: float = _network(0.5, "see --img_mean", limits=(1e-3, 1e3), group="data")
+    pred: str | None = _data(None, "score: prediction to score, a .json or a .zip with one inside", phases=(SCORE,))
+    gt: str | None = _data(None, "score: folder with evaluation_xyz.json and evaluation_verts.json", phases=(SCORE,))
 
-    train_samples: int = option(2000, "synthetic", "synth: training images to write")
-    eval_samples: int = option(200, "synthetic", "synth: evaluation images to write")
-    stream: int | None = recorded(
-        0, "synthetic", "train: images an epoch that are generated on the way instead of read from DATA_DIR; 0: read"
+    train_samples: int = _generated(
+        2000, "synth: training images to write", limits=(0, 10_000_000), phases=(SYNTH,), belongs_to=CALL
     )
-    makers: int = option(2, "synthetic", "train --stream --cache: processes that generate images in the background")
-    skins: str | None = recorded(
-        PROCEDURAL, "synthetic", "synth, train --stream: folder of body skin textures in the MakeHuman layout"
+    eval_samples: int = _generated(
+        200, "synth: evaluation images to write", limits=(0, 10_000_000), phases=(SYNTH,), belongs_to=CALL
     )
-    hdri: str | None = recorded(
-        PROCEDURAL, "synthetic", "likewise: folder of .hdr environment maps, for light and background"
-    )
-    backgrounds: str | None = recorded(PROCEDURAL, "synthetic", "likewise: folder of background pictures")
-    hand: str | None = recorded(
-        "auto",
-        "synthetic",
-        "likewise: which hand to show, left ones mirrored, auto: right; demo: which hands are in the images, auto: as "
-        "they look",
-        HANDS,
-    )
-    hand_px: tuple[float, ...] | None = recorded(
-        HAND_PX, "synthetic", "likewise: smallest and largest longer side of the hand's box, pixels of 224", nargs=2
-    )
-
-    model: str | None = recorded("cmr_g", "model", "network", MODELS)
-    backbone: str | None = recorded(
-        "ResNet18", "model", "encoder; cmr_mobile has its own", (*BACKBONES, MOBILE_BACKBONE)
-    )
-    att: bool | None = recorded(None, "model", "attention on the global feature")
-    template: str | None = recorded(
-        OPEN_HAND, "model", "folder, mesh (.ply, .obj) or MANO_RIGHT.pkl that defines the hand's surface"
-    )
-    out_channels: tuple[int, ...] | None = recorded(
-        OUT_CHANNELS, "model", "mesh decoder widths, finest level first", nargs="+"
-    )
-    seq_length: tuple[int, ...] | None = recorded(
-        (SPIRAL_LENGTH,) * 4, "model", "spiral lengths in vertices, finest level first", nargs="+"
-    )
-    dilation: tuple[int, ...] | None = recorded((1,) * 4, "model", "spiral dilations, finest level first", nargs="+")
-    imagenet: str = option(
-        "auto",
-        "model",
-        "encoder weights of a new run: auto (torchvision's, cached or downloaded; from scratch if neither works), "
-        "none, or a torchvision .pth file",
-    )
-
-    batch_size: int | None = recorded(
-        32, "training", "samples per step, of all processes together; eval: images per forward pass"
-    )
-    epochs: int | None = recorded(38, "training", "passes over the training images")
-    max_steps: int = option(0, "training", "stop after this many optimiser steps in all; 0: no limit")
-    lr: float | None = recorded(1e-4, "training", "learning rate of Adam")
-    schedule: str | None = recorded(
-        "step",
-        "training",
-        "learning rate: step, LR_DECAY every DECAY_STEP epochs; cosine, down to zero at the last step",
-        ("step", "cosine"),
-    )
-    lr_decay: float | None = recorded(0.1, "training", "factor of the learning rate every DECAY_STEP epochs")
-    decay_step: int | None = recorded(30, "training", "epochs between two decays")
-    trunk_samples: int | None = recorded(
+    stream: int = _generated(
         0,
-        "training",
-        "cmr_mobile: train on what the trunk's early stages make of so many augmented samples, computed once to "
-        "DATA_DIR/features; these stages stay as they are. 0: on images",
+        "train: images an epoch that are generated on the way instead of read from DATA_DIR; 0: read",
+        limits=(0, 10_000_000),
+        phases=(TRAIN,),
     )
-    trunk_lr: float | None = recorded(
-        0.1, "training", "cmr_mobile: learning rate of the trunk as a share of LR, after TRUNK_STEPS"
+    makers: int = _generated(
+        2,
+        "train --stream --cache: processes that generate images in the background",
+        limits=(1, 1024),
+        phases=(TRAIN,),
+        belongs_to=CALL,
     )
-    trunk_steps: int | None = recorded(0, "training", "cmr_mobile: steps in which the trunk stays as it is")
-    weight_decay: float | None = recorded(0.0, "training", "L2 penalty of Adam")
-    precision: str | None = recorded(
-        "float32", "training", "arithmetic of the network in training; losses are float32", tuple(PRECISIONS)
-    )
-    inference_precision: str = option("float32", "training", "eval, demo: arithmetic of the network", tuple(PRECISIONS))
-    compile: str = option(
+    skins: str = _generated(PROCEDURAL, "synth, train --stream: folder of body skin textures in the MakeHuman layout")
+    hdri: str = _generated(PROCEDURAL, "likewise: folder of .hdr environment maps, for light and background")
+    backgrounds: str = _generated(PROCEDURAL, "likewise: folder of background pictures")
+    hand: str = _generated(
         "auto",
-        "training",
-        "torch.compile for the network: default, or cudagraphs on a GPU; needs a compiler and a minute at the start. "
-        "eval, demo: recorded, a GPU's kernels are recorded as they are; auto: that on a GPU, else none",
-        ("auto", *COMPILERS, RECORDED_KERNELS),
+        "likewise: which hand to show, left ones mirrored, auto: right; demo: which hands are in the images, "
+        "auto: as they look",
+        choices=("auto", "right", "left"),
+        phases=(*GENERATING, DEMO),
     )
-    ms_mesh: bool | None = recorded(True, "training", "supervise the mesh at four levels instead of the finest only")
-    accumulate: int = option(
-        1, "training", "split each step's samples into so many batches, one after the other, to need less memory"
+    hand_px: tuple[float, ...] = _generated(
+        (72.0, 126.0),
+        "likewise: smallest and largest longer side of the hand's box, pixels of 224",
+        nargs=2,
+        limits=(24, 200),
+        belongs_to=RUN,
     )
-    save_steps: int = option(1000, "training", "steps between two checkpoints; one is saved at the end anyway")
-    log_steps: int = option(20, "training", "steps between two lines of the log")
 
-    augment: str = option(
+    model: str = _network("cmr_g", "network", choices=("cmr_g", "cmr_pg", "cmr_sg", "cmr_mobile"))
+    backbone: str = _network("ResNet18", "encoder; cmr_mobile has its own", choices=("ResNet18", "ResNet50"))
+    att: bool | None = _network(None, "attention on the global feature (default: the network's own choice)")
+    template: str = _network(
+        "template/open_hand", "folder, mesh (.ply, .obj) or MANO_RIGHT.pkl that defines the hand's surface"
+    )
+    out_channels: tuple[int, ...] = _network(
+        (64, 128, 256, 512),
+        "mesh decoder widths, finest level first, multiples of 4",
+        nargs=4,
+        limits=(4, 65536),
+        multiple_of=4,
+    )
+    seq_length: tuple[int, ...] = _network(
+        (27, 27, 27, 27), "spiral lengths in vertices, finest level first", nargs=4, limits=(3, 10_000)
+    )
+    dilation: tuple[int, ...] = _network(
+        (1, 1, 1, 1), "spiral dilations, finest level first", nargs=4, limits=(1, 1000)
+    )
+    imagenet: str = _training(
         "auto",
-        "augmentation",
-        "who augments: host, the data workers; device, the network's device, a batch at a time; reference, the workers "
-        "with OpenCV as the original does; auto: device on a GPU, else host",
-        ("auto", HOST, DEVICE, REFERENCE),
+        "encoder weights of a new run: auto (torchvision's, cached or downloaded; from scratch if neither "
+        "works), none, or a torchvision .pth file",
+        belongs_to=FIXED,
+        group="model",
     )
-    pos_aug: float | None = recorded(
-        3.0, "augmentation", "spread of the crop's position and size; 0: crops centred on the hand"
+
+    batch_size: int = _training(
+        32,
+        "samples per step, of all processes together; eval: images per forward pass",
+        limits=(1, 100_000),
+        phases=(TRAIN, EVAL),
+        belongs_to=FIXED,
     )
-    rot_aug: int | None = recorded(90, "augmentation", "largest rotation in degrees")
-    color_aug: bool | None = recorded(True, "augmentation", "jitter brightness, contrast, saturation and hue")
-    upright_aug: bool | None = recorded(
-        False, "augmentation", "turn hands upright and crop 1.6 times their box, as cmr_mobile expects them"
+    epochs: int = _training(38, "passes over the training images", limits=(1, math.inf))
+    max_steps: int = _training(
+        0, "stop after this many optimiser steps in all; 0: no limit", limits=(0, math.inf), belongs_to=CALL
     )
-    flip_aug: bool | None = recorded(
+    lr: float = _training(1e-4, "learning rate of Adam", limits=(0, 1e30))
+    schedule: str = _training(
+        "step",
+        "learning rate: step, LR_DECAY every DECAY_STEP epochs; cosine, down to zero at the last step",
+        choices=("step", "cosine"),
+    )
+    lr_decay: float = _training(0.1, "factor of the learning rate every DECAY_STEP epochs", limits=(0, 1e30))
+    decay_step: int = _training(30, "epochs between two decays", limits=(1, math.inf))
+    trunk_samples: int = _training(
+        0,
+        "cmr_mobile: train on what the trunk's early stages make of so many augmented samples, computed once "
+        "to DATA_DIR/features; these stages stay as they are. 0: on images",
+        limits=(0, 10_000_000),
+    )
+    trunk_lr: float = _training(
+        0.1, "cmr_mobile: learning rate of the trunk as a share of LR, after TRUNK_STEPS", limits=(0, 1e3)
+    )
+    trunk_steps: int = _training(0, "cmr_mobile: steps in which the trunk stays as it is", limits=(0, math.inf))
+    weight_decay: float = _training(0.0, "L2 penalty of Adam", limits=(0, 1e30))
+    precision: str = _training(
+        "float32", "arithmetic of the network in training; losses are float32", choices=("float32", "bf16")
+    )
+    inference_precision: str = _training(
+        "float32",
+        "eval, demo: arithmetic of the network on a GPU",
+        choices=("float32", "bf16"),
+        phases=(EVAL, DEMO),
+        belongs_to=CALL,
+    )
+    compile: str = _training(
+        "auto",
+        "train: default, or cudagraphs on a GPU, for torch.compile, which needs a compiler and a minute at "
+        "the start; auto: none. eval, demo on a GPU: recorded, its kernels are recorded as they are; auto: "
+        "that",
+        choices=("auto", "none", "default", "cudagraphs", "recorded"),
+        phases=(TRAIN, EVAL, DEMO),
+        belongs_to=CALL,
+    )
+    ms_mesh: bool = _training(True, "supervise the mesh at four levels instead of the finest only")
+    accumulate: int = _training(
+        1,
+        "split each step's samples into so many batches, one after the other, to need less memory",
+        limits=(1, 4096),
+        belongs_to=CALL,
+    )
+    save_steps: int = _training(
+        1000, "steps between two checkpoints; one is saved at the end anyway", limits=(1, math.inf), belongs_to=CALL
+    )
+    log_steps: int = _training(20, "steps between two lines of the log", limits=(1, math.inf), belongs_to=CALL)
+
+    augment: str = _augmentation(
+        "auto",
+        "who augments: device, the network's device, a batch at a time; reference, the data workers with "
+        "OpenCV as the original does; auto: device",
+        choices=("auto", "device", "reference"),
+        belongs_to=CALL,
+    )
+    pos_aug: float = _augmentation(
+        3.0, "spread of the crop's position and size; 0: crops centred on the hand", limits=(0, 100)
+    )
+    rot_aug: int = _augmentation(90, "largest rotation in degrees", limits=(0, 180))
+    color_aug: bool = _augmentation(True, "jitter brightness, contrast, saturation and hue")
+    upright_aug: bool = _augmentation(
+        False, "turn hands upright and crop 1.6 times their box, as cmr_mobile expects them"
+    )
+    flip_aug: bool = _augmentation(
         False,
-        "augmentation",
-        "mirror half of the samples, which then show left hands; cmr_mobile learns from them only to tell them, and "
-        "mirrors a fifth without it",
+        "mirror half of the samples, which then show left hands; cmr_mobile learns from them only to tell "
+        "them, and mirrors a fifth without it",
     )
+
+    given: frozenset[str] = frozenset()
 
     @property
     def data_root(self) -> Path:
         """Folder of the dataset."""
         if self.data_dir is not None:
             return Path(self.data_dir)
-        return ROOT / "data" / ("Synthetic" if self.phase == "synth" else self.dataset)
+        return ROOT / "data" / ("Synthetic" if self.phase == SYNTH else self.dataset)
 
     @property
     def cache_dir(self) -> Path | None:
         """Folder of the decoded training data; None: not wanted."""
+        from handmesh.files import cache_folder  # here: --help need not wait for its package
+
         if self.cache != "auto":
             return None if self.cache == "none" else Path(self.cache)
         if os.access(self.data_root, os.W_OK):
@@ -254,12 +315,12 @@ class Options:
     @property
     def run_dir(self) -> Path:
         """Folder of the run: checkpoints, logs, evaluation."""
-        root = self.out_dir if self.out_dir is not None and self.phase in ("train", "eval") else ROOT / "out"
+        root = self.out_dir if self.out_dir is not None and self.phase in (TRAIN, EVAL) else ROOT / "out"
         return Path(root) / self.dataset / self.exp_name
 
     @property
     def results_dir(self) -> Path:
-        """Folder that demo and score write to."""
+        """Folder that demo, export and score write to."""
         return Path(self.out_dir) if self.out_dir is not None else self.run_dir / self.phase
 
     @property
@@ -268,52 +329,26 @@ class Options:
         return self.run_dir / "checkpoints" / "checkpoint_last.pt"
 
     @property
-    def uses_shipped_weights(self) -> bool:
-        """The demo takes the weights of this repository where nobody names any or has trained any."""
-        unnamed = self.phase == "demo" and self.resume is None and self.exp_name == DEFAULT_EXPERIMENT
-        return unnamed and not self.last_checkpoint.is_file()
-
-    @property
     def checkpoint(self) -> Path | None:
-        """The checkpoint that `resume` names; for eval and demo the run's own where it names none."""
-        if self.uses_shipped_weights:
-            return SHIPPED_WEIGHTS
-        if self.resume is None:
-            return self.last_checkpoint if self.phase in ("eval", "demo") else None
-        return self.last_checkpoint if self.resume == "last" else Path(self.resume)
+        """The network's file: the one that `resume` names, or the run's own. None: training starts a new one, the demo
+        takes the one that comes with this repository, because nobody names any or has trained any, or none is used."""
+        if self.resume is not None:
+            return self.last_checkpoint if self.resume == "last" else Path(self.resume)
+        shipped = self.phase == DEMO and self.exp_name == DEFAULT_EXPERIMENT and not self.last_checkpoint.is_file()
+        return self.last_checkpoint if self.phase in (EVAL, DEMO, EXPORT) and not shipped else None
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values, for JSON and checkpoints."""
-        return {name: list(value) if isinstance(value, tuple) else value for name, value in asdict(self).items()}
+        values = asdict(self)
+        return {name: list(values[name]) if isinstance(values[name], tuple) else values[name] for name in OPTIONS}
 
 
-RECORDED: dict[str, Any] = {
-    item.name: item.metadata["recorded"] for item in fields(Options) if "recorded" in item.metadata
-}
-"""Options that belong to a run, with what a new run takes where the command line says nothing."""
-
-
-NETWORK_OPTIONS = {item.name for item in fields(Options) if item.name in RECORDED and item.metadata["group"] == "model"}
-NETWORK_OPTIONS |= {"size", "img_mean", "img_std"}
-"""Those of them that belong to the network, whatever it is trained on next."""
-
-
-def stated_default(name: str) -> str:
-    """What the help says about an option that is not given; empty where there is nothing to say."""
-    if name in RECORDED:
-        default, prefix = RECORDED[name], "the checkpoint's; for a new run "
-        if default is None:
-            default = "the network's own choice"
-    else:
-        default, prefix = next(item.default for item in fields(Options) if item.name == name), ""
-        if default is None:
-            return ""
-    return prefix + (" ".join(map(str, default)) if isinstance(default, tuple) else str(default))
+OPTIONS = {item.name: item for item in fields(Options) if item.metadata}
 
 
 def value_type(name: str) -> type:
-    """The type of one value of an option: of the elements for a tuple, without None for an optional one."""
-    annotation = next(item.type for item in fields(Options) if item.name == name)
+    """The type of one value of an option: of the elements for a tuple, without None for one that may be missing."""
+    annotation = OPTIONS[name].type
     if isinstance(annotation, types.UnionType):
         annotation = next(kind for kind in get_args(annotation) if kind is not types.NoneType)
     return get_args(annotation)[0] if get_args(annotation) else annotation

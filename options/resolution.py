@@ -1,0 +1,47 @@
+"""Options of a call that starts from a checkpoint."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from options.checks import check_rules, check_value, input_error
+from options.options import FIXED, NETWORK, NOT_KEPT, OPTIONS, RUN, TRAIN, Options
+
+
+def with_stored(
+    options: Options, stored: Mapping[str, Any], network: Mapping[str, Any], source: str, continued: bool
+) -> Options:
+    """Fill in what a checkpoint says: the command line comes before it, and it before the defaults.
+
+    Args:
+        stored: options of the run that wrote it; empty where it does not say.
+        network: those of the network that its weights show.
+        source: name of the checkpoint, for errors.
+        continued: whether its training goes on; otherwise only what belongs to the network is taken.
+
+    Raises:
+        InputError: the command line contradicts what cannot change, or a stored value is none.
+    """
+    taken = (NETWORK, RUN, FIXED) if continued else (NETWORK,)
+    known = {}
+    for name, item in OPTIONS.items():
+        if item.metadata["belongs_to"] in taken and stored.get(name) is not None and name not in network:
+            value = stored[name]
+            known[name] = tuple(value) if isinstance(value, list) else value
+            check_value(name, known[name], f"{source}: ")
+    known |= network
+    fixed = set(network)
+    if continued:
+        fixed |= {name for name, item in OPTIONS.items() if item.metadata["belongs_to"] == FIXED}
+        before = known.get("cache", "auto")
+        if known.get("stream") and "cache" in options.given and (before in NOT_KEPT) != (options.cache in NOT_KEPT):
+            fixed.add("cache")  # another folder is all right, but not images that change instead of ones that stay
+    elif options.phase == TRAIN and "imagenet" in options.given:
+        raise input_error("--imagenet starts new weights and --resume takes old ones: leave one of them out")
+    for name in sorted(fixed & options.given):
+        asked, holds = getattr(options, name), known.get(name, OPTIONS[name].default)
+        if asked != holds:
+            raise input_error(f"--{name} {asked}: {source} holds {name} {holds}; leave the option out to use it")
+    options = replace(options, **{name: value for name, value in known.items() if name not in options.given})
+    check_rules(options)
+    return options
