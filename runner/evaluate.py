@@ -14,11 +14,12 @@ from datasets.freihand_files import check_equal_lengths
 from datasets.loading import start_worker
 from handmesh.errors import InputError
 from handmesh.files import atomic_write
-from models import HandPredictor
+from handmesh.predictor import CropPredictor
 from options import Options
+from runner.prediction import network_for_prediction
 from runner.ranks import Ranks, joined_ranks
 from runner.score import has_ground_truth, read_ground_truth, write_report
-from runner.setup import make_predictor, prepare, select_device
+from runner.setup import select_device
 from utils.metrics import score_predictions
 
 
@@ -28,14 +29,18 @@ def evaluate(options: Options) -> None:
     Under torchrun every process predicts its share, and the first one writes.
     """
     with joined_ranks(select_device(options)) as ranks:
-        setup = prepare(options)
-        options = setup.options
-        data = FreiHANDEvaluation(options.data_root, options.size, options.img_mean, options.img_std)
+        if not ranks.first:
+            ranks.wait()  # for the file that the first one may have to make of the checkpoint
+        network = network_for_prediction(options)
+        if ranks.first:
+            ranks.wait()
+        about = network.description
+        data = FreiHANDEvaluation(options.data_root, about.size_px, about.mean, about.std)
         ground_truth = None
         if has_ground_truth(options.data_root) and ranks.first:
             ground_truth = read_ground_truth(options.data_root)
             check_equal_lengths(options.data_root, {"evaluation_K.json": data, "evaluation_xyz.json": ground_truth[0]})
-        shares = ranks.gather(predict(make_predictor(setup), data, options, ranks))
+        shares = ranks.gather(predict(CropPredictor(network), data, options, ranks))
     if not ranks.first:
         return
     xyz, vertices, success = (in_order(parts) for parts in zip(*shares, strict=True))
@@ -51,7 +56,7 @@ def evaluate(options: Options) -> None:
 
 
 def predict(
-    predictor: HandPredictor, data: FreiHANDEvaluation, options: Options, ranks: Ranks
+    predictor: CropPredictor, data: FreiHANDEvaluation, options: Options, ranks: Ranks
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """This process's share, every `ranks.count`-th sample: joints (n, 21, 3), vertices (n, V, 3), success (n,)."""
     share = Subset(data, range(ranks.rank, len(data), ranks.count))
@@ -60,7 +65,7 @@ def predict(
     loader = DataLoader(share, batch_size=options.batch_size, num_workers=options.workers, worker_init_fn=start_worker)
     found = []
     for batch in tqdm(loader, unit="batch", dynamic_ncols=True, disable=not ranks.first):
-        hands = predictor.predict(batch["image"], batch["K"])
+        hands = predictor.predict(batch["image"].numpy(), batch["K"].numpy())
         found.append((hands.joints_m, hands.vertices_m, hands.success))
     joints, vertices, success = (np.concatenate(parts) for parts in zip(*found, strict=True))
     return joints, vertices, success

@@ -19,13 +19,11 @@ MAX_UNZIPPED_BYTES = 4 << 30  # 3,960 meshes are about 0.2 GB of text; guards ag
 EXPECTED = "[xyz, verts]: a list of 21 x 3 joints and a list of V x 3 vertices per sample, metres, camera space"
 
 
-def score(options: Options) -> FreiHANDScore:
+def score(options: Options) -> None:
     """Score `--pred` against `--gt` and write the report to `--out_dir`."""
     xyz, vertices = read_ground_truth(Path(options.gt))
     predicted_xyz, predicted_vertices = read_prediction(Path(options.pred))
-    result = score_predictions(xyz, vertices, predicted_xyz, predicted_vertices)
-    write_report(result, options.results_dir)
-    return result
+    write_report(score_predictions(xyz, vertices, predicted_xyz, predicted_vertices), options.results_dir)
 
 
 def write_report(result: FreiHANDScore, folder: Path) -> None:
