@@ -1,4 +1,4 @@
-"""Train, evaluate, score and demo, as a user runs them: one small network, rendered FreiHAND, whole processes."""
+"""Train, evaluate, score and demo: one small network and rendered FreiHAND. Processes where they are what is tested."""
 
 import json
 import os
@@ -6,6 +6,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
 import zipfile
 
@@ -15,40 +16,16 @@ import pytest
 import torch
 import trimesh
 
-from handmesh.errors import InputError, TrainingDivergedError
-from handmesh.geometry import project
-from options import parse_options
-from runner import load_predictor
+import run as program
+from handmesh.errors import InputError
 from runner.score import read_prediction
-from runner.train import train
-from tests.conftest import SMALL_WIDTHS
 from tests.rendered_freihand import place_hand, render
+from tests.runner.conftest import COMMON, LAST, command, training, weights
 from utils.template import ROOT
 
-SMALL = ["--size", "64", "--out_channels", *map(str, SMALL_WIDTHS), "--imagenet", "none"]
-COMMON = ["--device", "cpu", "--n_threads", "1", "--workers", "0"]
 
-
-def command(phase, data, out, *arguments):
-    return [
-        sys.executable, str(ROOT / "run.py"), "--phase", phase, "--data_dir", str(data), "--out_dir", str(out),
-        *COMMON, *arguments,
-    ]  # fmt: skip
-
-
-def run(phase, data, out, *arguments, status=0):
-    called = command(phase, data, out, *arguments)
-    result = subprocess.run(called, capture_output=True, text=True, check=False, timeout=180)
-    assert result.returncode == status, result.stderr[-2000:]
-    return result
-
-
-def training(*arguments):
-    return [*SMALL, "--batch_size", "4", "--epochs", "3", "--log_steps", "1", "--save_steps", "2", *arguments]
-
-
-def weights(out, name="cmr"):
-    return torch.load(out / "FreiHAND" / name / "checkpoints/checkpoint_last.pt", weights_only=True)
+def start(*arguments, **settings):
+    return subprocess.Popen([sys.executable, str(ROOT / "run.py"), *arguments], **settings)
 
 
 def assert_same_training(first, second):
@@ -64,7 +41,7 @@ def assert_same_training(first, second):
 def trained(rendered_freihand, tmp_path_factory):
     """An uninterrupted run of 12 steps, three epochs of four."""
     out = tmp_path_factory.mktemp("trained")
-    run("train", rendered_freihand, out, *training())
+    assert program.main(command("train", rendered_freihand, out, *training())) == 0
     return out
 
 
@@ -82,25 +59,23 @@ def test_training_leaves_checkpoint_options_log_and_board(trained):
     assert losses[-1] < 0.9 * losses[0]
 
 
-def test_killed_and_resumed_equals_uninterrupted(trained, rendered_freihand, tmp_path):
-    process = subprocess.Popen(command("train", rendered_freihand, tmp_path, *training()), stderr=subprocess.DEVNULL)
-    path = tmp_path / "FreiHAND/cmr/checkpoints/checkpoint_last.pt"
+def test_killed_and_resumed_equals_uninterrupted(trained, rendered_freihand, tmp_path, run):
+    process = start(*command("train", rendered_freihand, tmp_path, *training()), stderr=subprocess.DEVNULL)
     deadline = time.monotonic() + 120
-    while not path.exists() and time.monotonic() < deadline:
+    while not (tmp_path / LAST).exists() and time.monotonic() < deadline:
         time.sleep(0.01)
-    process.send_signal(signal.SIGKILL)
+    process.kill()
     process.wait()
     assert 0 < weights(tmp_path)["step"] < 12
-    resumed = [argument for argument in training() if argument not in ("--imagenet", "none")]
-    run("train", rendered_freihand, tmp_path, *resumed, "--resume", "last")
+    run("train", rendered_freihand, tmp_path, *training(), "--resume", "last")
     assert_same_training(weights(trained), weights(tmp_path))
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_signal_to_the_process_group_saves_before_leaving(number, rendered_freihand, tmp_path):
+def test_a_run_is_alone_in_its_folder_and_saves_before_a_signal_ends_it(rendered_freihand, tmp_path, run, monkeypatch):
+    monkeypatch.setattr("runner.train.LOCK_SECONDS", 0.1)
     arguments = training("--save_steps", "1000", "--epochs", "500", "--workers", "1")
-    process = subprocess.Popen(
-        command("train", rendered_freihand, tmp_path, *arguments),
+    process = start(
+        *command("train", rendered_freihand, tmp_path, *arguments),
         stderr=subprocess.PIPE,
         text=True,
         start_new_session=True,
@@ -108,34 +83,63 @@ def test_a_signal_to_the_process_group_saves_before_leaving(number, rendered_fre
     for line in process.stderr:
         if "step 2:" in line:
             break
-    os.killpg(process.pid, number)
+    assert "another training" in run("train", rendered_freihand, tmp_path, *arguments, status=2)
+    os.killpg(process.pid, signal.SIGTERM)
     process.communicate(timeout=120)
-    assert process.returncode == 128 + number
+    assert process.returncode == 128 + signal.SIGTERM
     assert weights(tmp_path)["step"] >= 2
 
 
-def test_a_run_is_not_overwritten(trained, rendered_freihand):
-    result = run("train", rendered_freihand, trained, *training(), status=2)
-    assert "--resume last" in result.stderr
+def test_ctrl_c_saves_before_leaving(rendered_freihand, tmp_path, run):
+    log = tmp_path / "FreiHAND/cmr/train.log"
+
+    def interrupt():
+        while not (log.is_file() and "step 2:" in log.read_text()):
+            time.sleep(0.01)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    threading.Thread(target=interrupt, daemon=True).start()
+    with pytest.raises(SystemExit) as left:
+        run("train", rendered_freihand, tmp_path, *training("--epochs", "500", "--save_steps", "1000"))
+    assert left.value.code == 130
+    assert weights(tmp_path)["step"] >= 2
 
 
-def test_resuming_on_other_data_or_as_another_network_is_refused(trained, rendered_freihand, tmp_path):
-    path = str(trained / "FreiHAND/cmr/checkpoints/checkpoint_last.pt")
-    result = run("train", rendered_freihand, tmp_path, "--resume", path, "--model", "cmr_pg", status=2)
-    assert "holds model cmr_g" in result.stderr
+def test_ctrl_c_while_modules_load_leaves_quietly():
+    process = subprocess.Popen(
+        [sys.executable, "-X", "importtime", str(ROOT / "run.py"), "--phase", "train"],
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    for line in process.stderr:
+        if "numpy" in line:  # PyTorch is still to come
+            break
+    process.send_signal(signal.SIGINT)
+    _, printed = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "Traceback" not in printed
+
+
+def test_a_run_is_not_overwritten(trained, rendered_freihand, run):
+    assert "--resume last" in run("train", rendered_freihand, trained, *training(), status=2)
+
+
+def test_resuming_on_other_data_or_as_another_network_is_refused(trained, rendered_freihand, tmp_path, run):
+    resume = ["--resume", str(trained / LAST)]
+    assert "holds model cmr_g" in run("train", rendered_freihand, tmp_path, *resume, "--model", "cmr_pg", status=2)
+    assert "holds batch_size 4" in run("train", rendered_freihand, tmp_path, *resume, "--batch_size", "2", status=2)
     content = weights(trained)
-    content["num_samples"] = 99
-    torch.save(content, tmp_path / "other.pt")
-    result = run("train", rendered_freihand, tmp_path, "--resume", str(tmp_path / "other.pt"), status=2)
-    assert "99 samples" in result.stderr
+    torch.save({**content, "num_samples": 99}, tmp_path / "other.pt")
+    resume = ["--resume", str(tmp_path / "other.pt")]
+    assert "99 samples" in run("train", rendered_freihand, tmp_path, *resume, status=2)
 
 
-def test_resuming_keeps_the_runs_options_and_applies_changed_ones(trained, rendered_freihand, tmp_path):
-    path = tmp_path / "FreiHAND/cmr/checkpoints/checkpoint_last.pt"
+def test_resuming_keeps_the_runs_options_and_applies_changed_ones(trained, rendered_freihand, tmp_path, run):
+    path = tmp_path / LAST
     path.parent.mkdir(parents=True)
-    shutil.copy(trained / "FreiHAND/cmr/checkpoints/checkpoint_last.pt", path)
-    result = run("train", rendered_freihand, tmp_path, "--resume", "last", "--epochs", "4", "--lr", "1e-7")
-    assert "--lr was 0.0001 and is now 1e-07" in result.stderr
+    shutil.copy(trained / LAST, path)
+    printed = run("train", rendered_freihand, tmp_path, "--resume", "last", "--epochs", "4", "--lr", "1e-7")
+    assert "--lr was 0.0001 and is now 1e-07" in printed
     resumed = weights(tmp_path)
     assert resumed["step"] == 16
     assert resumed["optimizer_state_dict"]["param_groups"][0]["lr"] == 1e-7
@@ -147,39 +151,37 @@ def test_resuming_keeps_the_runs_options_and_applies_changed_ones(trained, rende
         if key.endswith("weight")
     ]
     assert 0 < max(difference) < 1e-5
-    result = run("train", rendered_freihand, tmp_path, "--resume", "last", "--batch_size", "2", status=2)
-    assert "holds batch_size 4" in result.stderr
 
 
-def test_weights_without_training_state_start_a_new_run(trained, rendered_freihand, tmp_path):
+def test_weights_without_training_state_start_a_new_run(trained, rendered_freihand, tmp_path, run):
     content = {"epoch": 37, "model_state_dict": weights(trained)["model_state_dict"]}
     torch.save(content, tmp_path / "released.pt")
     arguments = ["--resume", str(tmp_path / "released.pt"), "--size", "64", "--batch_size", "4", "--max_steps", "1"]
-    result = run("train", rendered_freihand, tmp_path, *arguments)
-    assert "new run from the weights of" in result.stderr
+    assert "new run from the weights of" in run("train", rendered_freihand, tmp_path, *arguments)
     assert weights(tmp_path)["step"] == 1
-    result = run("train", rendered_freihand, tmp_path, *arguments, status=2)
-    assert "exists" in result.stderr
+    assert "exists" in run("train", rendered_freihand, tmp_path, *arguments, status=2)
 
 
-def test_a_loss_that_is_not_finite_stops_with_a_report(rendered_freihand, tmp_path):
-    arguments = command("train", rendered_freihand, tmp_path, *training("--lr", "1e30"))[2:]
-    with pytest.raises(TrainingDivergedError, match=r"step \d+: the loss is not finite"):
-        train(parse_options(arguments))
+def test_a_loss_that_is_not_finite_stops_with_a_report(rendered_freihand, tmp_path, run):
+    printed = run("train", rendered_freihand, tmp_path, *training("--lr", "1e30"), status=1)
+    report = printed.strip().splitlines()[-1]
+    assert report.startswith("error: step ")
+    assert "the loss is not finite" in report
+    assert "smaller --lr" in report
 
 
-def test_a_broken_image_is_named_by_the_worker(rendered_freihand, tmp_path):
+def test_a_broken_image_is_named_by_the_worker(rendered_freihand, tmp_path, run):
     data = shutil.copytree(rendered_freihand, tmp_path / "data")
     for image in (data / "training/rgb").iterdir():
         image.write_bytes(b"nothing")
-    result = run("train", data, tmp_path, *training("--workers", "1"), status=2)
-    error = result.stderr.strip().splitlines()[-1]
+    printed = run("train", data, tmp_path, *training("--workers", "1", "--cache", "none"), status=2)
+    error = printed.strip().splitlines()[-1]
     assert error.startswith("error: ")
     assert "cannot be decoded" in error
 
 
-def test_evaluation_writes_the_challenge_files_and_the_score(trained, rendered_freihand):
-    result = run("eval", rendered_freihand, trained, "--batch_size", "2")
+def test_evaluation_writes_the_challenge_files_and_the_score(trained, rendered_freihand, run):
+    printed = run("eval", rendered_freihand, trained, "--batch_size", "2")
     folder = trained / "FreiHAND/cmr"
     xyz, vertices = json.loads((folder / "cmr.json").read_text())
     assert np.shape(xyz) == (5, 21, 3)
@@ -189,19 +191,26 @@ def test_evaluation_writes_the_challenge_files_and_the_score(trained, rendered_f
     lines = (folder / "scores.txt").read_text().splitlines()
     assert len(lines) == 12
     assert lines[0].startswith("xyz_mean3d: ")
-    assert lines[0] in result.stdout
-    assert "CS-MPJPE" in result.stdout
+    assert lines[0] in printed
+    assert "CS-MPJPE" in printed
     assert len((folder / "joint_errors.txt").read_text().splitlines()) == 2 + 21 + 3
     assert cv2.imread(str(folder / "pck.png")).shape[2] == 3
 
 
-def test_batch_size_does_not_change_the_evaluation(trained, rendered_freihand, tmp_path):
-    checkpoint = str(trained / "FreiHAND/cmr/checkpoints/checkpoint_last.pt")
+def test_an_exported_network_predicts_the_same_in_batches_of_any_size(trained, rendered_freihand, tmp_path, run):
+    arguments = ["--phase", "export", "--resume", str(trained / LAST), "--out_dir", str(tmp_path)]
+    assert program.main(arguments) == 0
     predictions = []
-    for size in ("1", "5"):
-        run("eval", rendered_freihand, tmp_path / size, "--batch_size", size, "--resume", checkpoint)
+    for size, network in (("1", trained / LAST), ("5", tmp_path / "cmr_g_resnet18.onnx")):
+        run("eval", rendered_freihand, tmp_path / size, "--batch_size", size, "--resume", str(network))
         predictions.append(json.loads((tmp_path / size / "FreiHAND/cmr/cmr.json").read_text())[1])
     np.testing.assert_allclose(*predictions, atol=1e-4)
+
+
+@pytest.mark.parametrize("arguments", [["--inference_precision", "bf16"], ["--compile", "recorded"]])
+def test_what_only_a_gpu_can_do_is_refused_on_a_cpu(arguments, trained, rendered_freihand, tmp_path, run):
+    resume = ["--resume", str(trained / LAST)]
+    assert "is for GPUs" in run("eval", rendered_freihand, tmp_path, *resume, *arguments, status=2)
 
 
 @pytest.mark.parametrize("packed", [True, False])
@@ -215,9 +224,8 @@ def test_score_of_an_existing_prediction(packed, rendered_freihand, tmp_path):
             archive.write(path, "pred.json")
             archive.writestr("__MACOSX/._pred.json", "added by an archiver")
         path = tmp_path / "prediction.zip"
-    arguments = [sys.executable, str(ROOT / "run.py"), "--phase", "score", "--pred", str(path)]
-    arguments += ["--gt", str(rendered_freihand), "--out_dir", str(tmp_path / "out")]
-    subprocess.run(arguments, check=True, capture_output=True)
+    arguments = ["--phase", "score", "--pred", str(path), "--gt", str(rendered_freihand)]
+    assert program.main([*arguments, "--out_dir", str(tmp_path / "out")]) == 0
     scores = dict(line.split(": ") for line in (tmp_path / "out/scores.txt").read_text().splitlines())
     assert scores["xyz_mean3d"] == "5.000000"
     assert scores["mesh_al_mean3d"] == "0.000000"
@@ -269,21 +277,21 @@ def photos(tmp_path, template, rng):
     return folder
 
 
-def demo(trained, folder, out, status):
-    checkpoint = trained / "FreiHAND/cmr/checkpoints/checkpoint_last.pt"
-    arguments = ["--image_dir", str(folder), "--out_dir", str(out), "--resume", str(checkpoint), *COMMON]
-    result = subprocess.run(
-        [sys.executable, str(ROOT / "run.py"), "--phase", "demo", *arguments],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert result.returncode == status, result.stderr
-    return result
+@pytest.fixture
+def demo(trained, capfd):
+    """Runs the demo on a folder; returns what it printed on both streams."""
+
+    def call(folder, out, status):
+        arguments = ["--image_dir", str(folder), "--out_dir", str(out), "--resume", str(trained / LAST), *COMMON]
+        assert program.main(["--phase", "demo", *arguments]) == status
+        return "".join(capfd.readouterr())
+
+    yield call
+    torch.set_num_threads(2)
 
 
-def test_demo_writes_mesh_and_plot_of_every_image(trained, photos, tmp_path, template):
-    demo(trained, photos, tmp_path / "out", status=0)
+def test_demo_writes_mesh_and_plot_of_every_image(demo, photos, tmp_path, template):
+    demo(photos, tmp_path / "out", status=0)
     kinds = ("mesh.ply", "plot.jpg", "hands.json")
     expected = {f"{name}_{kind}" for name in ("one", "two", "three") for kind in kinds}
     assert {path.name for path in (tmp_path / "out").iterdir()} == {*expected, "index.html"}
@@ -296,7 +304,7 @@ def test_demo_writes_mesh_and_plot_of_every_image(trained, photos, tmp_path, tem
     np.testing.assert_allclose(template.joint_regressor @ mesh.vertices, hand["joints_m"], atol=1e-4)
 
 
-def test_demo_reports_bad_images_and_goes_on(trained, photos, tmp_path):
+def test_demo_reports_bad_images_and_goes_on(demo, photos, tmp_path):
     (photos / "text.jpg").write_text("not a picture")
     np.save(photos / "text_K.npy", np.eye(3))
     cv2.imwrite(str(photos / "nowhere.png"), np.zeros((50, 50, 3), np.uint8))
@@ -308,8 +316,8 @@ def test_demo_reports_bad_images_and_goes_on(trained, photos, tmp_path):
     for name, content in (("packed_K.npy", b"PK\x03\x04"), ("digits_K.json", b"[[" + b"9" * 5000 + b"]]")):
         cv2.imwrite(str(photos / f"{name.partition('_')[0]}.png"), np.zeros((50, 50, 3), np.uint8))
         (photos / name).write_bytes(content)
-    result = demo(trained, photos, tmp_path / "out", status=1)
-    skipped = [line for line in result.stderr.splitlines() if line.startswith("skipped: ")]
+    printed = demo(photos, tmp_path / "out", status=1)
+    skipped = [line for line in printed.splitlines() if line.startswith("skipped: ")]
     assert len(skipped) == 7
     for name in (
         "text.jpg",
@@ -325,38 +333,49 @@ def test_demo_reports_bad_images_and_goes_on(trained, photos, tmp_path):
     assert page.count("skipped: ") == 7
     results = {path.name for path in (tmp_path / "out").iterdir()}
     assert len(results) == 4 * 3 + 1  # the three photos, and nowhere.png with a guessed field of view
-    assert "focal length guessed" in result.stdout
+    assert "focal length guessed" in printed
 
 
-def test_demo_of_nothing_is_an_error(trained, tmp_path):
-    assert "no image in it" in demo(trained, tmp_path, tmp_path / "out", status=2).stderr
-    assert "no such folder" in demo(trained, tmp_path / "nowhere", tmp_path / "out", status=2).stderr
+def test_demo_of_nothing_is_an_error(demo, tmp_path):
+    assert "no image in it" in demo(tmp_path, tmp_path / "out", status=2)
+    assert "no such folder" in demo(tmp_path / "nowhere", tmp_path / "out", status=2)
 
 
-def test_six_lines_of_python(trained, photos, template):
-    predictor = load_predictor(trained / "FreiHAND/cmr/checkpoints/checkpoint_last.pt")
-    image = cv2.imread(str(photos / "two.png"), cv2.IMREAD_COLOR_RGB)
-    K = np.array(json.loads((photos / "two_K.json").read_text())["K"])
-    hands = predictor(image, K)
-    assert hands.vertices_m.shape == (1, 750, 3)
-    np.testing.assert_allclose(template.joint_regressor @ hands.vertices_m[0], hands.joints_m[0], atol=1e-9)
-    crop, crop_K = predictor.fit(image, K)
-    assert crop.shape == (64, 64, 3)
-    np.testing.assert_allclose(project(hands.joints_m, crop_K)[0], project(hands.joints_m, K)[0] * 64 / 224, atol=1)
+def test_the_shipped_network_needs_no_torch(photos, tmp_path):
+    lines = (
+        "import sys, run",
+        f"status = run.main(['--phase', 'demo', '--image_dir', {str(photos)!r}, '--out_dir', {str(tmp_path)!r}])",
+        "assert status == 0 and not {'torch', 'numba'} & set(sys.modules)",
+    )
+    subprocess.run([sys.executable, "-c", "\n".join(lines)], check=True, capture_output=True, cwd=ROOT)
+    assert (tmp_path / "index.html").is_file()
 
 
-def test_scripts_use_the_given_interpreter_and_pass_arguments_on(tmp_path):
-    environment = {**os.environ, "PYTHON": sys.executable}
-    for script, phase in (
-        ("train_freihand", "training_K.json"),
-        ("eval_freihand", "checkpoint"),
+def test_a_checkpoint_without_torch_says_what_to_install(demo, photos, tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "torch", None)
+    assert "pip install -r requirements.txt" in demo(photos, tmp_path, status=2)
+
+
+def test_errors_reach_the_terminal_without_a_traceback(tmp_path):
+    arguments = [sys.executable, str(ROOT / "run.py"), "--phase", "eval", "--out_dir", str(tmp_path)]
+    result = subprocess.run(arguments, capture_output=True, text=True, check=False, cwd=tmp_path)
+    assert result.returncode == 2
+    assert result.stderr.startswith("error: ")
+    assert "checkpoint_last.pt: no such checkpoint; train one" in result.stderr
+    assert "Traceback" not in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("script", "error"),
+    [
+        ("train_freihand", "--phase train does not use it"),
+        ("eval_freihand", "--phase eval does not use it"),
         ("demo", "no such folder"),
-    ):
-        result = subprocess.run(
-            [ROOT / f"scripts/{script}.sh", "--out_dir", tmp_path / "out",
-             *(["--image_dir", tmp_path / "nowhere"] if script == "demo" else ["--data_dir", tmp_path / "nowhere"]),
-             *(["--imagenet", "none"] if script == "train_freihand" else [])],
-            capture_output=True, text=True, check=False, env=environment, cwd=tmp_path,
-        )  # fmt: skip
-        assert result.returncode == 2
-        assert phase in result.stderr
+    ],
+)
+def test_scripts_use_the_given_interpreter_and_pass_arguments_on(script, error, tmp_path):
+    arguments = [ROOT / f"scripts/{script}.sh", "--image_dir", tmp_path / "nowhere"]
+    environment = {**os.environ, "PYTHON": sys.executable}
+    result = subprocess.run(arguments, capture_output=True, text=True, check=False, env=environment, cwd=tmp_path)
+    assert result.returncode == 2
+    assert error in result.stderr

@@ -11,14 +11,15 @@ import torch
 
 from datasets.sampler import EpochBatches
 from handmesh.errors import InputError
-from tests.test_phases import command, run, training, weights
+from tests.runner.conftest import LAST, command, training, weights
+from utils.template import ROOT
 
 STEPS = 4
 
 
 def run_two(phase, data, out, *arguments, status=0):
     launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
-    called = launcher + command(phase, data, out, *arguments)[1:]
+    called = [*launcher, str(ROOT / "run.py"), *command(phase, data, out, *arguments)]
     result = subprocess.run(called, capture_output=True, text=True, check=False, timeout=180)
     assert (result.returncode == 0) == (status == 0), result.stderr[-3000:]
     return result
@@ -36,7 +37,7 @@ def by_two(rendered_freihand, tmp_path_factory):
     return out
 
 
-def test_two_processes_train_as_one_that_accumulates(by_two, rendered_freihand, tmp_path):
+def test_two_processes_train_as_one_that_accumulates(by_two, rendered_freihand, tmp_path, run):
     run("train", rendered_freihand, tmp_path, *training("--max_steps", str(STEPS), "--accumulate", "2"))
     expected = losses(tmp_path)
     assert len(expected) == STEPS
@@ -48,15 +49,15 @@ def test_two_processes_train_as_one_that_accumulates(by_two, rendered_freihand, 
             torch.testing.assert_close(value, second["model_state_dict"][name], atol=1e-3, rtol=0)
 
 
-def test_a_run_of_two_is_resumed_by_one(by_two, rendered_freihand, tmp_path):
-    last = by_two / "FreiHAND/cmr/checkpoints/checkpoint_last.pt"
+def test_a_run_of_two_is_resumed_by_one(by_two, rendered_freihand, tmp_path, run):
+    last = by_two / LAST
     run("train", rendered_freihand, tmp_path, "--max_steps", "6", "--log_steps", "1", "--resume", str(last))
     assert weights(tmp_path)["step"] == 6
     assert len(losses(tmp_path)) == 2
 
 
-def test_evaluation_by_two_writes_one_file_in_order(by_two, rendered_freihand, tmp_path):
-    last = str(by_two / "FreiHAND/cmr/checkpoints/checkpoint_last.pt")
+def test_evaluation_by_two_writes_one_file_in_order(by_two, rendered_freihand, tmp_path, run):
+    last = str(by_two / LAST)
     run("eval", rendered_freihand, tmp_path / "one", "--resume", last)
     run_two("eval", rendered_freihand, tmp_path / "two", "--resume", last)
     one, two = (json.loads((tmp_path / name / "FreiHAND/cmr/cmr.json").read_text()) for name in ("one", "two"))
