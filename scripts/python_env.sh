@@ -1,8 +1,8 @@
 # Sourced by the other scripts: sets ROOT, the repository, and PYTHON. Paths on the command line stay relative to where
 # the user is.
 #
-# With PYTHON set, that interpreter is used as it is. Otherwise a virtual environment `.venv` is made once from the
-# requirements file named in REQUIREMENTS, and brought up to date when that file changes.
+# With PYTHON set, that interpreter is used as it is. Otherwise a virtual environment `.venv` is made once, and the
+# requirements file named in REQUIREMENTS is installed into it at the first need and when it changes.
 set -euo pipefail
 ROOT="$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)"
 

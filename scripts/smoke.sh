@@ -6,7 +6,7 @@ source "$(dirname "${BASH_SOURCE[0]}")/python_env.sh"
 OUT="$ROOT/out/smoke"
 RUN="$OUT/FreiHAND/smoke"
 start=(--imagenet none)
-[ -f "$RUN/checkpoints/checkpoint_last.pt" ] && start=(--resume last)
+[ -f "$RUN/checkpoints/checkpoint_last.pt" ] && start+=(--resume last)
 
 "$PYTHON" "$ROOT/run.py" --phase synth --data_dir "$OUT/data" --train_samples 2000 --eval_samples 100
 "$PYTHON" "$ROOT/run.py" --phase train --data_dir "$OUT/data" --out_dir "$OUT" --exp_name smoke \

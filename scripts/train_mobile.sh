@@ -30,4 +30,4 @@ RESUME=()
 [ -f "$ROOT/out/FreiHAND/$RUN/checkpoints/checkpoint_last.pt" ] && RESUME=(--resume last)
 exec "$PYTHON" "$ROOT/run.py" --phase train --model cmr_mobile --exp_name "$RUN" \
     --img_mean 0 --img_std 1 --upright_aug --rot_aug 25 --out_channels 16 32 64 128 "${LEARNING[@]}" \
-    --schedule cosine --save_steps 200 --epochs 1000000 --max_steps "${STEPS:-4000}" "${RESUME[@]}" "$@"
+    --schedule cosine --save_steps 200 --epochs 1000000 --max_steps "${STEPS:-4000}" ${RESUME[@]+"${RESUME[@]}"} "$@"
