@@ -5,7 +5,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import torch
 from torch import Tensor
 
 from handmesh.confidence import Calibration
@@ -82,12 +81,10 @@ class Checkpoint:
         if stored is None:
             return None
         try:
-            weights, good_mm = tuple(map(float, stored["weights"])), float(stored["good_mm"])
+            constant, residual, landmarks = map(float, stored["weights"])
+            return Calibration((constant, residual, landmarks), float(stored["good_mm"]))
         except (KeyError, TypeError, ValueError) as error:
             raise InputError(f"{self.path}: its calibration cannot be used ({error!r})") from error
-        if len(weights) != len(Calibration().weights):
-            raise InputError(f"{self.path}: its calibration has {len(weights)} numbers, not {len(Calibration().weights)}")
-        return Calibration(weights, good_mm)
 
 
 def read_checkpoint(path: str | Path) -> Checkpoint:
@@ -138,6 +135,7 @@ def model_from_checkpoint(checkpoint: Checkpoint, template: Template) -> CMR | M
     except RuntimeError as error:
         raise InputError(
             f"{checkpoint.path}: its weights do not fit this template and these spirals "
-            f"({'/'.join(map(str, template.num_vertices))} vertices). Last difference: {str(error).splitlines()[-1].strip()}"
+            f"({'/'.join(map(str, template.num_vertices))} vertices); last difference: "
+            f"{str(error).splitlines()[-1].strip()}"
         ) from error
     return model

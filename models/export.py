@@ -108,4 +108,4 @@ def _check(data: bytes, network: NamedOutputs, size: int, path: Path) -> None:
             wanted = expected[name].numpy()
             off = np.abs(found - wanted).max() / np.abs(wanted).max()
             if not off <= TOLERANCE:  # also where it is not a number
-                raise InputError(f"{path}: not written, because its {name} would be off by {off:.1e} of the largest value")
+                raise InputError(f"{path}: not written, because {name} would be off by {off:.1e} of its largest value")

@@ -84,7 +84,7 @@ def load_template(
     if not path.exists() and (ROOT / path).exists():
         path = ROOT / path
     if not path.exists():
-        raise InputError(f"--template {path}: no such file or folder; see template/README.md for what goes there")
+        raise InputError(f"{path}: no such template; see template/README.md for what goes there")
     if path.name.endswith(".pkl") and path.name != "transform.pkl":
         vertices, faces, regressor = _read_mano(path)
         hierarchy, order = cached_hierarchy(vertices, faces), MANO_TO_FREIHAND
@@ -125,7 +125,7 @@ def _per_level(option: str, value: int | Sequence[int]) -> tuple[int, ...]:
     values = (value,) * (NUM_LEVELS - 1) if isinstance(value, int) else tuple(value)
     if len(values) != NUM_LEVELS - 1 or min(values) < 1:
         raise InputError(
-            f"--{option} {list(values)}: expected {NUM_LEVELS - 1} numbers of at least 1, finest level first"
+            f"{option} {list(values)}: expected {NUM_LEVELS - 1} numbers of at least 1, finest level first"
         )
     return values
 
@@ -144,7 +144,7 @@ def _hierarchy_of(path: Path) -> tuple[Path, MeshHierarchy]:
         return path.parent, _read_released(path)
     if path.suffix in MESH_SUFFIXES and path.is_file():
         return path.parent, _build_from_mesh(path)
-    raise InputError(f"--template {path}: expected a folder, a .ply or .obj mesh, or a {MANO_FILE}")
+    raise InputError(f"{path}: expected a folder, a .ply or .obj mesh, or a {MANO_FILE}")
 
 
 def _read_released(path: Path) -> MeshHierarchy:
@@ -189,7 +189,7 @@ def _find_regressor(folder: Path, asked: Path) -> tuple[np.ndarray, tuple[int, .
     if mano.is_file():
         return _read_mano(mano)[2], MANO_TO_FREIHAND
     wanted = ", ".join([*REGRESSOR_FILES, MANO_FILE])
-    raise InputError(f"--template {asked}: no joint regressor in {folder}; expected one of {wanted}")
+    raise InputError(f"{asked}: no joint regressor in {folder}; expected one of {wanted}")
 
 
 def _read_mano(path: Path) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -86,6 +86,7 @@ def test_a_component_without_enough_rings_takes_the_nearest_vertices():
         extract_spirals(vertices, FAN, 15)
 
 
+@pytest.mark.shared_data
 @pytest.mark.parametrize("level", range(4))
 def test_released_spirals_and_upsampling(level, released_template):
     golden = np.load(shared_file("golden", "mesh_ops.npz"))

@@ -18,6 +18,7 @@ from utils.restricted_pickle import load_arrays
 from utils.template import OPEN_HAND, ROOT, load_template
 
 
+@pytest.mark.shared_data
 def test_released_template(released_template):
     assert released_template.num_vertices == (778, 389, 195, 98, 49)
     assert [len(faces) for faces in released_template.faces] == [1538, 761, 374, 183, 86]
@@ -28,6 +29,7 @@ def test_released_template(released_template):
         assert released_template.joint_regressor[joint].sum() == 1
 
 
+@pytest.mark.shared_data
 def test_joints_of_the_reference_predictions(released_template):
     predictions = np.load(shared_file("photos", "cmr", "reference_predictions.npz"))
     names = [name for name in predictions.files if name.startswith("verts_")]
