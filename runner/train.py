@@ -1,49 +1,36 @@
 """The training phase."""
 
-import logging
 import platform
-import signal
-import sys
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from itertools import islice
 
 import torch
 from filelock import FileLock, Timeout
 
-from datasets.features import FeatureSamples
-from datasets.loading import load_batches
-from datasets.sampler import EpochBatches
 from handmesh.errors import InputError
-from handmesh.files import atomic_write, remove_leftovers, write_json
+from handmesh.files import remove_leftovers, write_json
 from options import Options
-from options.options import CALL, OPTIONS
-from runner.errors import TrainingDivergedError
-from runner.learning_rate import ScheduledAdam
 from runner.log import silent_log, start_log
-from runner.progress import Progress, progress_of
 from runner.ranks import Ranks, joined_ranks
-from runner.setup import Setup, read_setup, select_device, stored_options
-from runner.stop_signals import StopSignals
-from runner.training_data import training_data
-from runner.training_step import Batch, TrainingStep
+from runner.setup import read_setup, select_device
+from runner.trainer import Trainer
 
 LOCK_SECONDS = 10  # in which the workers of a run that was killed have ended
 
 
 def train(options: Options) -> None:
-    """Train to the last step, one checkpoint at a time. Leaves early, with a checkpoint, on Ctrl-C and SIGTERM
-    (SystemExit).
+    """Train to the last step, see `Trainer.run`, and write log and checkpoints to the run's folder.
 
     Raises:
-        TrainingDivergedError: a loss is not finite; the last checkpoint is from before.
-        InputError: the options contradict the run, another process trains it, or a sample cannot be read.
+        InputError: the options contradict the run, or another process trains it.
     """
-    continued = options.checkpoint is not None and options.checkpoint.resolve() == options.last_checkpoint.resolve()
-    if options.last_checkpoint.is_file() and not continued:
-        raise InputError(f"{options.last_checkpoint} exists: go on with --resume last, or choose another --exp_name")
     with joined_ranks(select_device(options)) as ranks, _alone_in_folder(options, ranks):
+        continued = options.checkpoint is not None and options.checkpoint.resolve() == options.last_checkpoint.resolve()
+        if options.last_checkpoint.is_file() and not continued:
+            raise InputError(
+                f"{options.last_checkpoint} exists: go on with --resume last, or choose another --exp_name"
+            )
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always", UserWarning)
             setup = read_setup(options)
@@ -93,148 +80,3 @@ def _has_bf16_units() -> bool:
     if platform.machine() in ("arm64", "aarch64"):
         return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
     return torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
-
-
-class Trainer:
-    """From a step of the run to its end.
-
-    Everything that decides the next weights is in the checkpoint or follows from seed and step, so that a run that
-    was killed and resumed ends with the weights of one that was not (CPU, same number of threads and processes; and no
-    images are still being made in the background, which are there sooner or later).
-    """
-
-    def __init__(self, setup: Setup, model: torch.nn.Module, log: logging.Logger, ranks: Ranks) -> None:
-        options = self.options = setup.options
-        self.setup, self.model, self.log, self.ranks = setup, model, log, ranks
-        self.on_gpu = setup.device.type == "cuda"
-        self.dataset = self._make_dataset()
-        self.optimizer = ScheduledAdam(model, options)
-        self.step = 0
-        if setup.continued:
-            self._restore(setup.checkpoint.training)
-        elif setup.checkpoint is not None:
-            log.info("new run from the weights of %s", setup.checkpoint.path)
-        self.batches = EpochBatches(
-            len(self.dataset), options.batch_size, options.epochs, options.seed, self.step,
-            parts=options.accumulate, rank=ranks.rank, ranks=ranks.count,
-        )  # fmt: skip
-        self.steps_per_epoch = self.batches.steps_per_epoch
-        self.last_step = options.epochs * self.steps_per_epoch
-        if options.max_steps:
-            self.last_step = min(self.last_step, options.max_steps)
-        self.make_step = TrainingStep(
-            model.train(), setup.template, self.optimizer.adam, size=options.size, mean=options.img_mean,
-            std=options.img_std, precision=options.precision, all_levels=options.ms_mesh, ranks=ranks,
-            compiled="none" if options.compile == "auto" else options.compile,
-        )  # fmt: skip
-
-    def _make_dataset(self) -> torch.utils.data.Dataset:
-        options = self.options
-        if self.ranks.count > 1 and (options.pool_dir is not None or options.trunk_samples or options.trunk_steps):
-            raise InputError("--stream with --cache, --trunk_samples and --trunk_steps are for a single process")
-        dataset = training_data(
-            options, self.setup.template.num_vertices[0], 0.5 if options.flip_aug else self.model.mirrored_share
-        )
-        if not options.trunk_samples:
-            return dataset
-        if not self.model.trunk_parameters():
-            raise InputError(f"--trunk_samples is for networks with a trunk, and {options.model} has none")
-        for parameter in self.model.trunk.early_parameters():
-            parameter.requires_grad_(False)
-        folder = options.data_root / "features"
-        return FeatureSamples(folder, dataset, options.trunk_samples, self.model.trunk, options.workers)
-
-    @property
-    def epoch(self) -> int:
-        """Epochs completed."""
-        return self.step // self.steps_per_epoch
-
-    def run(self) -> None:
-        """See `train`."""
-        options = self.options
-        if self.step >= self.last_step:
-            self.log.info("nothing to do: step %d of %d is done", self.step, self.last_step)
-            return
-        self.log.info(
-            "%s, %d samples, step %d to %d (%d a epoch), %s, %d process(es)",
-            options.model, len(self.dataset), self.step, self.last_step, self.steps_per_epoch, self.setup.device,
-            self.ranks.count,
-        )  # fmt: skip
-        batches = load_batches(self.dataset, self.batches, options.workers, self.on_gpu)
-        shown = progress_of(options, self.log, self.step, self.last_step, self.ranks.first)
-        with StopSignals() as signals, shown as progress:
-            stop = False
-            while self.step < self.last_step and not stop:
-                stop = self._one_step(list(islice(batches, options.accumulate)), signals, progress)
-            if self.step % options.save_steps:  # otherwise the step itself has saved
-                self.save()
-            self.log.info("step %d of %d: saved %s", self.step, self.last_step, options.last_checkpoint)
-        if stop:
-            number = signals.number or signal.SIGTERM  # another process was told to
-            self.log.info("stopped by signal %d; go on with --resume last", number)
-            sys.exit(128 + number)
-
-    def _one_step(self, parts: list[Batch], signals: StopSignals, progress: Progress) -> bool:
-        """Train on one step's samples; returns whether to stop then, in all processes alike."""
-        learning_rate = self.optimizer.set_rates(self.step, self.steps_per_epoch, self.last_step)
-        try:
-            result = self.make_step(parts, signals.any)
-        except TrainingDivergedError as error:
-            raise TrainingDivergedError(
-                f"step {self.step + 1}: {error} at learning rate {learning_rate:.1e}. If there is a "
-                f"{self.options.last_checkpoint}, it is from before: go on from it with --resume last and a smaller "
-                "--lr."
-            ) from error
-        self.step += 1
-        progress.report(self.step, self.epoch, result.losses, learning_rate)
-        if self.step % self.options.save_steps == 0:
-            progress.show_samples(self.step, result)
-            self.save()
-        return result.stop
-
-    def save(self) -> None:
-        """Write the checkpoint: whole or not at all, never with weights that are not finite, and by one process."""
-        if not all(torch.isfinite(parameter).all() for parameter in self.model.parameters()):
-            raise TrainingDivergedError(
-                f"step {self.step}: the weights are not finite; no checkpoint was written. Use a smaller --lr."
-            )
-        if not self.ranks.first:
-            return
-        content = {
-            "epoch": self.epoch,
-            "step": self.step,
-            "num_samples": len(self.dataset),
-            "model_state_dict": self.model.state_dict(),
-            "optimizer_state_dict": self.optimizer.adam.state_dict(),
-            "rng": {"cpu": torch.get_rng_state(), "cuda": torch.cuda.get_rng_state_all()},
-            "options": self.options.as_dict(),
-            "template_digest": self.setup.template.digest,
-        }
-        with atomic_write(self.options.last_checkpoint) as file:
-            torch.save(content, file)
-
-    def _restore(self, training: dict) -> None:
-        path = self.setup.checkpoint.path
-        try:
-            self.optimizer.restore(training["optimizer_state_dict"])
-            self.step = int(training["step"])
-            torch.set_rng_state(training["rng"]["cpu"])
-            samples = int(training["num_samples"])
-        except (KeyError, TypeError, ValueError, RuntimeError) as error:
-            raise InputError(
-                f"{path}: its training state cannot be used ({error!r}); to start from its weights only, use "
-                "--weights_only"
-            ) from error
-        if self.on_gpu and len(training["rng"]["cuda"]) == torch.cuda.device_count():
-            torch.cuda.set_rng_state_all(training["rng"]["cuda"])
-        if samples != len(self.dataset):
-            raise InputError(
-                f"{path} was trained on {samples} samples, {self.options.data_root} has {len(self.dataset)}; resume "
-                "on the same data"
-            )
-        before = stored_options(self.setup.checkpoint)
-        for name, now in self.options.as_dict().items():
-            if OPTIONS[name].metadata["belongs_to"] != CALL and before.get(name) not in (None, now):
-                self.log.warning(
-                    "--%s was %s and is now %s: from here on another run than it was", name, before[name], now
-                )

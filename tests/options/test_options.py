@@ -6,6 +6,7 @@ from dataclasses import fields
 
 import pytest
 
+from datasets import TRAINING_SETS
 from datasets.augmented import DEVICE, REFERENCE
 from datasets.synthesis.camera import HAND_PX
 from handmesh.camera import DEFAULT_FOV_DEGREES
@@ -53,6 +54,7 @@ def test_literals_are_the_constants_of_the_code():
     assert (defaults.template, defaults.seq_length) == (template.OPEN_HAND, (template.SPIRAL_LENGTH,) * 4)
     assert template.ROOT == ROOT
     choices = {name: item.metadata["choices"] for name, item in OPTIONS.items()}
+    assert set(choices["dataset"]) == set(TRAINING_SETS)
     assert set(choices["model"]) == set(MODELS)
     assert set(choices["backbone"]) == set(BACKBONES)
     assert set(choices["detect"]) == set(DETECT)
