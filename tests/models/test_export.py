@@ -5,16 +5,17 @@ import copy
 import numpy as np
 import pytest
 import torch
+from onnx import TensorProto, helper, numpy_helper
+from onnx.reference import ReferenceEvaluator
 
 from handmesh.confidence import Calibration
 from handmesh.errors import InputError
 from handmesh.network import OnnxNetwork
 from models import build_model
-from models.checkpoint import model_from_checkpoint, read_checkpoint
 from models.export import export_network
+from models.onnx_file import store_half_where_exact
 from models.torch_network import TorchNetwork
 from tests.conftest import SMALL_WIDTHS
-from utils.template import ROOT
 
 INPUT = {"size": 64, "mean": 0.5, "std": 0.25}
 CALIBRATION = Calibration((0.5, -1.0, 2.0), 12.0)
@@ -56,10 +57,18 @@ def test_a_file_predicts_and_says_the_same(name, backbone, attention, template, 
         np.testing.assert_allclose(found[key], value, atol=1e-4 * np.abs(value).max(), err_msg=key)
 
 
-def test_the_shipped_weights_are_half_the_size(template, tmp_path):
-    model = model_from_checkpoint(read_checkpoint(ROOT / "weights/cmr_mobile.pt"), template)
-    export_network(model, template, tmp_path / "net.onnx", size=224, mean=0.0, std=1.0)
-    assert (tmp_path / "net.onnx").stat().st_size < 2.4 * sum(value.numel() for value in model.parameters())
+def test_constants_are_stored_in_half_precision_where_that_loses_nothing():
+    rng = np.random.default_rng(0)
+    exact, other = rng.integers(-9, 9, 1000).astype(np.float32), rng.random(1000, np.float32)
+    nodes = [helper.make_node("Mul", ["x", "exact"], ["y"]), helper.make_node("Add", ["y", "other"], ["z"])]
+    given, result = (helper.make_tensor_value_info(name, TensorProto.FLOAT, [1000]) for name in "xz")
+    constants = [numpy_helper.from_array(value, name) for name, value in {"exact": exact, "other": other}.items()]
+    model = helper.make_model(helper.make_graph(nodes, "", [given], [result], constants))
+    store_half_where_exact(model)
+    assert [tensor.data_type for tensor in model.graph.initializer] == [TensorProto.FLOAT16, TensorProto.FLOAT]
+    x = rng.random(1000, np.float32)
+    (found,) = ReferenceEvaluator(model).run(None, {"x": x})
+    np.testing.assert_array_equal(found, x * exact + other)
 
 
 def test_a_network_that_diverged_is_not_written(small_model, template, tmp_path):
