@@ -11,6 +11,7 @@ from options.options import (
     NOT_KEPT,
     OPTIONS,
     PROCEDURAL,
+    TRAIN,
     Options,
     value_type,
 )
@@ -37,7 +38,7 @@ def parse_options(arguments: Sequence[str] | None = None) -> Options:
         check_value(name, value)
     check_phase(options)
     check_checkpoint(options)
-    if options.resume is None:  # otherwise the checkpoint has a say first
+    if options.phase != TRAIN or options.resume is None:  # otherwise the checkpoint has a say first
         check_rules(options)
     return options
 

@@ -17,12 +17,12 @@ def with_stored(
         stored: options of the run that wrote it; empty where it does not say.
         network: those of the network that its weights show.
         source: name of the checkpoint, for errors.
-        continued: whether its training goes on; otherwise only what belongs to the network is taken.
+        continued: whether its training goes on, from where it was.
 
     Raises:
         InputError: the command line contradicts what cannot change, or a stored value is none.
     """
-    taken = (NETWORK, RUN, FIXED) if continued else (NETWORK,)
+    taken = (NETWORK, RUN, FIXED) if options.phase == TRAIN and not options.weights_only else (NETWORK,)
     known = {}
     for name, item in OPTIONS.items():
         if item.metadata["belongs_to"] in taken and stored.get(name) is not None and name not in network:

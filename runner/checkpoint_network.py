@@ -2,6 +2,7 @@
 
 import hashlib
 import sys
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -57,12 +58,14 @@ def onnx_file(setup: Setup) -> Path:
     """
     path = cache_folder() / "onnx" / f"{_digest(setup)}.onnx"
     if path.is_file():
-        path.touch()
+        with suppress(OSError):  # the cache may be another user's
+            path.touch()
         return path
     print(f"preparing {setup.checkpoint.path} for this CPU (once)", file=sys.stderr)
     export_network(setup.build_network(), setup.template, path, **_input(setup))
-    for unused in sorted(path.parent.glob("*.onnx"), key=lambda file: file.stat().st_mtime)[:-KEPT_FILES]:
-        unused.unlink(missing_ok=True)
+    with suppress(OSError):  # another process may tidy up as well
+        for unused in sorted(path.parent.glob("*.onnx"), key=lambda file: file.stat().st_mtime)[:-KEPT_FILES]:
+            unused.unlink()
     return path
 
 

@@ -161,7 +161,10 @@ def test_command_line_comes_before_checkpoint_before_default():
     assert (options.lr, options.epochs, options.size, options.weight_decay) == (1e-5, 5, 64, 0)
     assert options.max_steps == 0  # belongs to a call
     assert options.seq_length == (9, 9, 9, 9)
-    options = resumed(stored, phase="eval", continued=False)
+    assert resumed(stored, continued=False).epochs == 5  # trained on as it was, from the first step
+    options = resumed(stored, "--weights_only", continued=False)
+    assert (options.size, options.epochs) == (64, 38)
+    options = resumed(stored | {"batch_size": 4}, phase="eval", continued=False)
     assert (options.size, options.batch_size) == (64, 32)
 
 
