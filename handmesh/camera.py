@@ -1,20 +1,24 @@
-"""The intrinsics of a picture's camera: given beside it, from its EXIF data, or from a field of view."""
+"""The intrinsics of a picture's camera: given, beside it, from its EXIF data, or from a field of view."""
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
-from handmesh.errors import InputError
-from handmesh.files import read_array, read_json
+from handmesh.intrinsics import SUFFIXES, as_intrinsics, read_intrinsics
 
 FULL_FRAME_DIAGONAL_MM = math.hypot(36, 24)  # what focal lengths "in 35 mm film" refer to
 EXIF_FOLDER, FOCAL_LENGTH_35MM = 0x8769, 0xA405
 DEFAULT_FOV_DEGREES = 65.0  # across the longer side; main cameras of phones have 60 to 70
+USUAL_FOV_DEGREES = (5.0, 150.0)  # beyond them a K probably belongs to another picture
 PLAUSIBLE_FOCAL_35MM = (8.0, 1200.0)
 FROM_FILE, FROM_EXIF, FROM_FOV, GIVEN = "file", "exif", "fov", "given"
+SHARED_NAME = "K"  # of a file that holds for all pictures of its folder
+
+Intrinsics = np.ndarray | Mapping | list | tuple
 
 
 @dataclass(frozen=True)
@@ -34,20 +38,63 @@ class Camera:
         """Whether depth and with it distances from the camera are only as good as a guessed focal length."""
         return self.source in (FROM_EXIF, FROM_FOV)
 
+    def warnings(self, height: int, width: int) -> tuple[str, ...]:
+        """What speaks against these being the intrinsics of a picture of this size."""
+        found = []
+        fov = math.degrees(2 * math.atan(max(width / self.K[0, 0], height / self.K[1, 1]) / 2))
+        low, high = USUAL_FOV_DEGREES
+        if not low <= fov <= high:
+            found.append(f"K has a field of view of {fov:.1f} degrees: it may belong to another picture size")
+        if not (0 <= self.K[0, 2] <= width and 0 <= self.K[1, 2] <= height):
+            found.append("K has its principal point outside of the picture: it may belong to another picture size")
+        return tuple(found)
 
-def find_camera(path: Path, name: str, height: int, width: int, fov_degrees: float = DEFAULT_FOV_DEGREES) -> Camera:
+    def mirrored(self, width: int) -> "Camera":
+        """The camera of the mirrored picture."""
+        K = self.K.copy()
+        K[0, 1], K[0, 2] = -K[0, 1], width - 1 - K[0, 2]
+        return Camera(K, self.source)
+
+
+def camera_of(K: Intrinsics | Camera | None, height: int, width: int) -> Camera:
+    """The camera of a picture of this size.
+
+    Args:
+        K: see `as_intrinsics`; None takes the usual field of view.
+
+    Raises:
+        InputError: it is not a camera's.
+    """
+    if isinstance(K, Camera):
+        return K
+    if K is None:
+        return Camera(from_fov(height, width), FROM_FOV)
+    return Camera(as_intrinsics(K, height, width), GIVEN)
+
+
+def find_camera(
+    path: Path,
+    name: str,
+    height: int,
+    width: int,
+    fov_degrees: float = DEFAULT_FOV_DEGREES,
+    shared: Path | None = None,
+) -> Camera:
     """The camera of an upright image.
 
     Args:
-        path: of the image; `NAME_K.npy` or `NAME_K.json` is looked for beside it.
+        path: of the image; `NAME_K` and then `K`, each with one of `SUFFIXES`, are looked for beside it.
         fov_degrees: across the longer side, where neither a file nor EXIF data says more.
+        shared: a file that holds where there is no `NAME_K`.
 
     Raises:
         InputError: there is such a file, and it does not hold intrinsics.
     """
-    K = read_intrinsics(path.parent, name)
-    if K is not None:
-        return Camera(K, FROM_FILE)
+    beside = [path.parent / f"{stem}{suffix}" for stem in (f"{name}_K", SHARED_NAME) for suffix in SUFFIXES]
+    own, common = beside[: len(SUFFIXES)], beside[len(SUFFIXES) :]
+    for file in (*own, *(common if shared is None else [shared])):
+        if file.exists() or file is shared:
+            return Camera(read_intrinsics(file, height, width), FROM_FILE)
     focal_35mm = exif_focal_35mm(path)
     if focal_35mm is not None:
         return Camera(
@@ -75,32 +122,3 @@ def exif_focal_35mm(path: Path) -> float | None:
         return None
     low, high = PLAUSIBLE_FOCAL_35MM
     return value if low <= value <= high else None
-
-
-def read_intrinsics(folder: Path, name: str) -> np.ndarray | None:
-    """K (3, 3) from `NAME_K.npy` or `NAME_K.json`; None if there is neither. Raises InputError."""
-    binary, text = folder / f"{name}_K.npy", folder / f"{name}_K.json"
-    if binary.is_file():
-        content, source = read_array(binary), str(binary)
-    elif text.is_file():
-        content, source = read_json(text, "a 3 x 3 matrix"), str(text)
-        if isinstance(content, dict):
-            content = content.get("K")
-    else:
-        return None
-    return checked_intrinsics(content, source)
-
-
-def checked_intrinsics(content: object, source: str) -> np.ndarray:
-    """K (3, 3) float64. Raises InputError, which names the source, if it is not one."""
-    try:
-        K = np.array(content)
-        K = K.astype(np.float64, casting="same_kind" if K.dtype.kind == "f" else "safe")
-    except (TypeError, ValueError, OverflowError):
-        K = np.empty(0)
-    if K.shape != (3, 3):
-        shape = " x ".join(map(str, K.shape)) if K.size else "no matrix"
-        raise InputError(f"{source}: holds {shape}, expected 3 x 3")
-    if not np.isfinite(K).all() or K[0, 0] <= 0 or K[1, 1] <= 0 or not np.allclose(K[2], [0, 0, 1]):
-        raise InputError(f"{source}: expected [[fx, s, cx], [0, fy, cy], [0, 0, 1]] with fx, fy above 0, in pixels")
-    return K

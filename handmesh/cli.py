@@ -6,11 +6,13 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from handmesh import SHIPPED, __version__, load
+from handmesh.arguments import FOV_DEGREES, HAND_LENGTH_M, as_number
 from handmesh.camera import DEFAULT_FOV_DEGREES
-from handmesh.demo import DemoSettings, run_folder
+from handmesh.demo import DemoSettings, read_boxes, run
 from handmesh.detector import DETECT
 from handmesh.errors import InputError
 from handmesh.hand import LEFT, RIGHT
+from handmesh.results import DEFAULT_RESULTS, RESULTS
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -26,11 +28,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser("handmesh", description="Hands in pictures, as meshes in camera space.")
-    parser.add_argument("images", type=Path, help="folder of images")
+    parser.add_argument("images", type=Path, nargs="+", help="folders, files or patterns")
     parser.add_argument("-o", "--out", type=Path, default=Path("hands"), help="folder of the results (default: hands)")
+    parser.add_argument("--save", nargs="+", choices=RESULTS, default=DEFAULT_RESULTS, help="what to write")
     parser.add_argument("--network", type=Path, default=SHIPPED, help="ONNX file (default: the shipped network)")
     parser.add_argument("--detect", choices=DETECT, help="find hands always; never; or auto, where one is clear")
     parser.add_argument("--hand", choices=("auto", RIGHT, LEFT), default="auto", help="which hands are in the images")
+    parser.add_argument("--mirrored", action="store_true", help="the images are mirror images, as of front cameras")
+    parser.add_argument("--boxes", type=Path, help="JSON file with the boxes of hands, by file name")
+    parser.add_argument("--K", type=Path, help="intrinsics of all images that have none of their own beside them")
     parser.add_argument(
         "--fov", type=float, default=DEFAULT_FOV_DEGREES, help="degrees across the longer side (default: %(default)s)"
     )
@@ -40,6 +46,19 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _run(options: argparse.Namespace) -> int:
-    length_m = options.hand_length_cm / 100 if options.hand_length_cm else None
-    settings = DemoSettings(options.detect, options.hand, options.fov, length_m)
-    return run_folder(load(options.network), options.images, options.out, settings)
+    length = options.hand_length_cm
+    if length is not None:
+        length = (
+            as_number("--hand_length_cm", length, tuple(100 * bound for bound in HAND_LENGTH_M), "centimetres") / 100
+        )
+    settings = DemoSettings(
+        detect=options.detect,
+        hand=options.hand,
+        hand_length_m=length,
+        fov_degrees=as_number("--fov", options.fov, FOV_DEGREES, "degrees"),
+        K=options.K,
+        mirrored=options.mirrored,
+        boxes={} if options.boxes is None else read_boxes(options.boxes),
+        save=tuple(options.save),
+    )
+    return run(load(options.network), options.images, options.out, settings)

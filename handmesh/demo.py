@@ -1,72 +1,93 @@
-"""A folder of images to hands in camera space, with a picture of each and a page of all."""
+"""Images to hands in camera space: files of each, and a page of all."""
 
 import sys
 import time
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
-import cv2
 import numpy as np
 from tqdm import tqdm
 
 from handmesh.camera import DEFAULT_FOV_DEGREES, FROM_FOV, find_camera
-from handmesh.drawing.photo import plot_photo
 from handmesh.errors import InputError
-from handmesh.files import atomic_write
+from handmesh.files import read_json, remove_leftovers
 from handmesh.finder import HandFinder
 from handmesh.gallery import GalleryEntry, write_gallery
 from handmesh.hand import Hand
-from handmesh.hand_files import write_hands, write_meshes
-from handmesh.image_folder import ImageEntry, list_images
-
-JPEG_QUALITY = 92
+from handmesh.image_folder import ImageEntry, find_images
+from handmesh.results import DEFAULT_RESULTS, write_results
 
 
 @dataclass(frozen=True)
 class DemoSettings:
-    """How the images are looked at; see `HandFinder`.
+    """How the images are looked at, and what is written of them; see `HandFinder`.
 
     Attributes:
-        detect, hand: as of `HandFinder`.
+        detect, hand, hand_length_m: as of `HandFinder`.
         fov_degrees: across the longer side, where neither a file nor EXIF data says more.
-        hand_length_m: from the wrist to the middle finger's tip; None: not known.
+        K: a file with the intrinsics of all images that have none of their own.
+        mirrored: the images are mirror images.
+        boxes: of the hands, by file name; the hands of other images are looked for.
+        save: names of `handmesh.results.RESULTS`.
     """
 
     detect: str | None = None
     hand: str = "auto"
-    fov_degrees: float = DEFAULT_FOV_DEGREES
     hand_length_m: float | None = None
+    fov_degrees: float = DEFAULT_FOV_DEGREES
+    K: Path | None = None
+    mirrored: bool = False
+    boxes: Mapping[str, list] = field(default_factory=dict)
+    save: tuple[str, ...] = DEFAULT_RESULTS
 
 
-def run_folder(find: HandFinder, images: Path, results: Path, settings: DemoSettings) -> int:
-    """Process every image of a folder; a bad one is reported and skipped.
+def read_boxes(path: Path) -> dict[str, list]:
+    """Boxes of hands by file name, from a JSON file. Raises InputError."""
+    expected = '{"photo.jpg": [[left, top, right, bottom], ...], ...} in pixels'
+    content = read_json(path, expected)
+    if not isinstance(content, dict):
+        raise InputError(f"{path}: expected {expected}")
+    return content
+
+
+def run(find: HandFinder, sources: Sequence[Path], results: Path, settings: DemoSettings) -> int:
+    """Find the hands of all images and write the results; an image that cannot be used is named and left out.
+
+    Args:
+        sources: folders, files, patterns; see `find_images`.
 
     Returns:
-        The exit status: 0, or 1 if any was skipped.
+        The exit status: 0, or 1 if any image was left out.
 
     Raises:
         InputError: there is no image, or the results cannot be written.
     """
-    entries = list_images(images)
+    entries, others = find_images(sources)
+    unknown = sorted(set(settings.boxes) - {entry.path.name for entry in entries})
+    if unknown:
+        raise InputError(f"boxes of {unknown[0]}: there is no such image")
+    remove_leftovers(results)
     pages, skipped = [], []
     started = time.perf_counter()
     for entry in tqdm(entries, unit="image", dynamic_ncols=True):
         try:
             pages.append(process(entry, find, results, settings))
-        except InputError as error:
-            skipped.append(str(error))
-            pages.append(GalleryEntry(entry.name, (), warning=f"skipped: {error}"))
+        except Exception as error:  # whatever is wrong with one image, the others are done
+            message = str(error) if isinstance(error, InputError) else f"{entry.path}: {error!r}"
+            skipped.append(message)
+            pages.append(GalleryEntry(entry.name, (), warning=f"skipped: {message}"))
     seconds = time.perf_counter() - started
-    write_gallery(results / "index.html", f"Hands in {images.name}", pages)
-    count = sum(len(page.rows) for page in pages)
+    write_gallery(results / "index.html", "Hands", pages)
+    count, done = sum(len(page.rows) for page in pages), sum(bool(page.files) for page in pages)
     print(
-        f"{count} hands in {len(entries) - len(skipped)} of {len(entries)} images, {seconds:.1f} s; "
+        f"{count} hands in {done} of {len(entries)} images, {seconds:.1f} s; "
         f"results in {results}, index.html shows them"
     )
     for page in pages:
         if page.warning and page.files:
             print(f"{page.name}: {page.warning}")
-    for message in skipped:
+    for message in (*others, *skipped):
         print(f"skipped: {message}", file=sys.stderr)
     return 1 if skipped else 0
 
@@ -74,21 +95,21 @@ def run_folder(find: HandFinder, images: Path, results: Path, settings: DemoSett
 def process(entry: ImageEntry, find: HandFinder, folder: Path, settings: DemoSettings) -> GalleryEntry:
     """Write the files of one image and say what is in them. Raises InputError."""
     image = entry.read()
-    camera = find_camera(entry.path, entry.name, *image.shape[:2], settings.fov_degrees)
-    hands = find(image, camera, settings.detect, settings.hand, settings.hand_length_m)
-    mesh, document, plot = (folder / f"{entry.name}{ending}" for ending in ("_mesh.ply", "_hands.json", "_plot.jpg"))
-    if hands:
-        write_meshes(mesh, hands, find.faces)
-    else:
-        mesh.unlink(missing_ok=True)  # of an earlier run with other settings
-    write_hands(document, entry.path.name, image.shape[:2], hands)
-    picture = plot_photo(image, hands, find.faces)
-    bgr = cv2.cvtColor(picture, cv2.COLOR_RGB2BGR)
-    encoded = cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])[1]
-    with atomic_write(plot) as file:
-        file.write(encoded.tobytes())
-    files = (plot.name, document.name, mesh.name) if hands else (plot.name, document.name)
-    return GalleryEntry(entry.name, files, tuple(map(_row, hands)), _warning(hands))
+    height, width = image.shape[:2]
+    camera = find_camera(entry.path, entry.name, height, width, settings.fov_degrees, settings.K)
+    hands = find(
+        image,
+        camera,
+        settings.detect,
+        settings.hand,
+        settings.hand_length_m,
+        settings.mirrored,
+        settings.boxes.get(entry.path.name),
+    )
+    if settings.mirrored:  # as the hands are
+        image, camera = np.ascontiguousarray(image[:, ::-1]), camera.mirrored(width)
+    written = write_results(settings.save, folder, entry, image, hands, find.faces)
+    return GalleryEntry(entry.name, written, tuple(map(_row, hands)), _warning(hands))
 
 
 def _row(hand: Hand) -> tuple[str, ...]:
@@ -100,7 +121,7 @@ def _row(hand: Hand) -> tuple[str, ...]:
 def _warning(hands: list[Hand]) -> str:
     if not hands:
         return "no hand found"
-    warnings = []
+    warnings = [*hands[0].warnings]
     if not all(hand.success for hand in hands):
         warnings.append("position in camera space not reliable")
     if hands[0].camera.source == FROM_FOV and not hands[0].known_size:

@@ -71,18 +71,18 @@ class HandDetector:
             hands = _distinct([hand for hand in looks if hand.presence > MIN_PRESENCE])
         if detect == "always" or len(hands) > 1 or (hands and hands[0].presence > CLEAR):
             return hands
-        whole = self._surer(image, self.whole_image(image))
+        height, width = image.shape[:2]
+        whole = self.in_box(image, np.array([0, 0, width, height]) - 0.5)
         if detect == "never" or whole.presence > max([MIN_PRESENCE, *(hand.presence for hand in hands)]):
             return [whole]
         return hands
 
-    def whole_image(self, image: np.ndarray) -> FoundHand:
-        """The hand that fills an image, whichever way it is turned."""
-        height, width = image.shape[:2]
-        center, size = np.array([width - 1, height - 1]) / 2, CROP_ROI_SIZE * max(height, width)
-        return max(
-            (self.landmarks(image, Roi(center, size, angle)) for angle in QUARTERS), key=lambda hand: hand.presence
-        )
+    def in_box(self, image: np.ndarray, box_px: np.ndarray) -> FoundHand:
+        """The hand that fills a box (4,), left, top, right, bottom, whichever way it is turned."""
+        low, high = box_px[:2], box_px[2:]
+        center, size = (low + high) / 2, CROP_ROI_SIZE * float((high - low).max())
+        looks = [self.landmarks(image, Roi(center, size, angle)) for angle in QUARTERS]
+        return self._surer(image, max(looks, key=lambda hand: hand.presence))
 
     def _surer(self, image: np.ndarray, hand: FoundHand) -> FoundHand:
         """The hand, looked at again where its own landmarks put it if it was not clear, whichever is the clearer."""

@@ -47,8 +47,9 @@ def atomic_write(path: str | Path, mode: str = "wb") -> Iterator[IO]:
 
 
 def remove_leftovers(path: Path) -> None:
-    """Remove what killed writers of `path` left behind."""
-    for leftover in path.parent.glob(f".{path.name}.*.tmp"):
+    """Remove what killed writers of `path` left behind: of a file, or of all files of a folder."""
+    leftovers = path.glob(".*.tmp") if path.is_dir() else path.parent.glob(f".{path.name}.*.tmp")
+    for leftover in leftovers:
         shutil.rmtree(leftover, ignore_errors=True)
 
 
@@ -78,7 +79,7 @@ def read_json(path: str | Path, expected: str) -> Any:
     """
     path = Path(path)
     try:
-        with path.open(encoding="utf-8") as file:
+        with path.open(encoding="utf-8-sig") as file:
             return json.load(file)
     except FileNotFoundError as error:
         raise InputError(f"{path}: no such file; expected {expected}") from error
@@ -94,6 +95,15 @@ def read_array(path: Path) -> np.ndarray:
         return np.load(path, allow_pickle=False)
     except Exception as error:  # a damaged file may raise almost anything
         raise InputError(f"{path}: cannot be read as an array ({error})") from error
+
+
+def read_arrays(path: Path) -> dict[str, np.ndarray]:
+    """Read a .npz file that holds numbers, not objects. Raises InputError."""
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            return dict(archive)
+    except Exception as error:  # a damaged file may raise almost anything
+        raise InputError(f"{path}: cannot be read as arrays ({error})") from error
 
 
 def cache_folder() -> Path:

@@ -5,11 +5,13 @@ from functools import partial
 
 import numpy as np
 
-from handmesh.camera import DEFAULT_FOV_DEGREES, FROM_FOV, GIVEN, Camera, checked_intrinsics, from_fov
+from handmesh.arguments import HAND_LENGTH_M, as_boxes, as_choice, as_number, mirrored_boxes
+from handmesh.camera import Camera, Intrinsics, camera_of
 from handmesh.confidence import log_odds, log_residual
-from handmesh.detector import SAME_HAND_SHARE, FoundHand, HandDetector
+from handmesh.detector import DETECT, SAME_HAND_SHARE, FoundHand, HandDetector
 from handmesh.geometry import fit_square, to_network_input
 from handmesh.hand import LEFT, RIGHT, Hand
+from handmesh.images import Picture, as_image, is_several
 from handmesh.joints import hand_length
 from handmesh.network import Network
 from handmesh.palm import box_containment
@@ -49,30 +51,60 @@ class HandFinder:
 
     def __call__(
         self,
-        image: np.ndarray,
-        K: np.ndarray | Camera | None = None,
+        image: Picture | Sequence[Picture],
+        K: Intrinsics | Camera | None = None,
         detect: str | None = None,
         hand: str = "auto",
         hand_length_m: float | None = None,
-    ) -> list[Hand]:
-        """Find the hands of a picture.
+        mirrored: bool = False,
+        boxes: Sequence[Sequence[float]] | None = None,
+    ) -> list[Hand] | list[list[Hand]]:
+        """Find the hands of a picture, or of each picture of a list or of an array (N, H, W, 3).
 
         Args:
-            image: (H, W, 3) uint8 RGB, upright.
-            K: (3, 3) intrinsics in pixels; None takes a field of view of 65 degrees across the longer side, and then
-                distances are only as good as that guess.
+            image: upright, see `handmesh.images.as_image`.
+            K: intrinsics in pixels, see `handmesh.intrinsics.as_intrinsics`; None takes a field of view of 65 degrees
+                across the longer side, and then distances are only as good as that guess.
             detect: see `HandDetector`. `never` gives a network of the paper the central square as it is, which is also
                 what None means for it; None is `auto` otherwise.
             hand: `right` or `left` where that is known; `auto` decides by how it looks.
             hand_length_m: from the wrist along the bones to the middle finger's tip, where that is known; it fixes the
                 scale.
+            mirrored: the picture is a mirror image, as many front cameras save it. It is mirrored first, K with it, and
+                what is found is that of the mirrored picture: a right hand is a right one.
+            boxes: left, top, right, bottom in pixels of each hand, where that is known; nothing else is looked for.
 
         Raises:
-            InputError: K is not a camera's.
+            InputError: an argument is not what was expected; the message names it.
         """
-        camera = _camera(image, K)
-        predict = partial(self._predict, camera, hand_length_m)
-        if not self.traits.upright and detect in (None, "never"):
+        if is_several(image):
+            return [self(one, K, detect, hand, hand_length_m, mirrored, boxes) for one in image]
+        image = as_image(image)
+        height, width = image.shape[:2]
+        camera = camera_of(K, height, width)
+        hand = as_choice("hand", hand, ("auto", RIGHT, LEFT))
+        detect = None if detect is None else as_choice("detect", detect, DETECT)
+        if hand_length_m is not None:
+            hand_length_m = as_number("hand_length_m", hand_length_m, HAND_LENGTH_M, "metres")
+        if boxes is not None:
+            boxes = as_boxes(boxes, height, width)
+        if mirrored:
+            image, camera = np.ascontiguousarray(image[:, ::-1]), camera.mirrored(width)
+            boxes = None if boxes is None else mirrored_boxes(boxes, width)
+        return self._find(image, camera, detect, hand, hand_length_m, boxes)
+
+    def _find(
+        self,
+        image: np.ndarray,
+        camera: Camera,
+        detect: str | None,
+        hand: str,
+        hand_length_m: float | None,
+        boxes: np.ndarray | None,
+    ) -> list[Hand]:
+        warnings = camera.warnings(*image.shape[:2])
+        predict = partial(self._predict, camera, warnings, hand_length_m)
+        if not self.traits.upright and detect in (None, "never") and boxes is None:
             size = self.description.size_px
             crop, crop_K = fit_square(image, camera.K, size)
             view = HandView(np.eye(3), crop_K, size, hand == LEFT)
@@ -85,12 +117,11 @@ class HandFinder:
             views = [view_of(around, camera.K, self.description.size_px, margin, left) for _, around, left in looks]
             return predict(views, [view.cut(image, camera.K) for view in views], [found for found, _, _ in looks])
 
-        hands = look(
-            [
-                (found, found.landmarks_px, hand == LEFT or (hand == "auto" and found.right < 0.5))
-                for found in self.detector(image, detect or "auto")
-            ]
-        )
+        if boxes is None:
+            found = self.detector(image, detect or "auto")
+        else:
+            found = [self.detector.in_box(image, box) for box in boxes]
+        hands = look([(one, one.landmarks_px, hand == LEFT or (hand == "auto" and one.right < 0.5)) for one in found])
         if hand == "auto":
             unsure = [one for one in hands if self._side_is_open(one)]
             others = look([(one.found, one.found.landmarks_px, one.side == RIGHT) for one in unsure])
@@ -112,6 +143,7 @@ class HandFinder:
     def _predict(
         self,
         camera: Camera,
+        warnings: tuple[str, ...],
         hand_length_m: float | None,
         views: Sequence[HandView],
         crops: Sequence[np.ndarray],
@@ -142,17 +174,10 @@ class HandFinder:
                     side_probability=1 - float(hands.mirrored[index]),
                     confidence=description.calibration(residual, landmark_confidence),
                     known_size=hand_length_m is not None,
+                    warnings=warnings,
                 )
             )
         return result
-
-
-def _camera(image: np.ndarray, K: np.ndarray | Camera | None) -> Camera:
-    if isinstance(K, Camera):
-        return K
-    if K is None:
-        return Camera(from_fov(*image.shape[:2], DEFAULT_FOV_DEGREES), FROM_FOV)
-    return Camera(checked_intrinsics(K, "K"), GIVEN)
 
 
 def _again(hand: Hand) -> Look:

@@ -12,7 +12,7 @@ from handmesh.view import HandView
 LEFT, RIGHT = "left", "right"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Hand:
     """A hand of a picture. Camera space is the picture's camera's: x right, y down, z forward.
 
@@ -31,6 +31,7 @@ class Hand:
         side_probability: that the hand is of this side, by its looks; NaN where the network does not say.
         confidence: 0 to 1, that the joints are within `Calibration.good_mm` after alignment.
         known_size: whether size and depth follow from a known length of the hand.
+        warnings: what speaks against the intrinsics; empty if nothing.
     """
 
     side: str
@@ -48,6 +49,7 @@ class Hand:
     side_probability: float
     confidence: float
     known_size: bool
+    warnings: tuple[str, ...] = ()
 
     @property
     def translation_m(self) -> np.ndarray:

@@ -12,25 +12,34 @@ from handmesh.joints import JOINT_NAMES
 DECIMALS_M, DECIMALS_PX = 5, 2
 
 
-def write_meshes(path: Path, hands: list[Hand], faces: dict[str, np.ndarray]) -> None:
-    """All hands of an image, at least one, in one .ply or .obj: camera space, metres."""
-    first = np.cumsum([0, *(len(hand.vertices_m) for hand in hands)])
-    vertices = np.concatenate([hand.vertices_m for hand in hands]).astype(np.float32)
-    triangles = np.concatenate([faces[hand.side] + start for hand, start in zip(hands, first, strict=False)])
+def write_mesh(path: Path, vertices_m: np.ndarray, faces: np.ndarray) -> None:
+    """A mesh as .ply or .obj: camera space, metres."""
     with replaced(path) as temporary:
-        cv2.saveMesh(str(temporary), vertices[:, None], list(triangles.astype(np.int32)))
+        cv2.saveMesh(str(temporary), vertices_m.astype(np.float32)[:, None], list(faces.astype(np.int32)))
 
 
-def write_hands(path: Path, image_name: str, size: tuple[int, int], hands: list[Hand]) -> None:
+def write_hands(
+    path: Path,
+    image_name: str,
+    size: tuple[int, int],
+    hands: list[Hand],
+    faces: dict[str, np.ndarray] | None = None,
+) -> None:
     """`NAME_hands.json`. Joints in FreiHAND order; metres in the frame of the camera K: x right, y down, z forward.
 
     Args:
         image_name: of the file.
         size: height and width of the image.
+        faces: triangles of right and left hands, to write the meshes as well.
     """
     rows = [_hand(hand) for hand in hands]
+    if faces is not None:
+        for row, hand in zip(rows, hands, strict=True):
+            row |= {"vertices_m": _rounded(hand.vertices_m, DECIMALS_M), "faces": faces[hand.side].tolist()}
     height, width = size
-    write_json(path, {"image": image_name, "width": width, "height": height, "hands": rows}, indent=1)
+    # A name that is not UTF-8 holds what no JSON may.
+    name = image_name.encode("utf-8", "replace").decode()
+    write_json(path, {"image": name, "width": width, "height": height, "hands": rows}, indent=1)
 
 
 def _hand(hand: Hand) -> dict:
@@ -46,11 +55,13 @@ def _hand(hand: Hand) -> dict:
         "size_from": "hand_length" if hand.known_size else "network",
         "joint_names": list(JOINT_NAMES),
         "joints_px": _rounded(hand.landmarks_px, DECIMALS_PX),
+        "joints_projected_px": _rounded(hand.joints_px, DECIMALS_PX),
         "joints_m": _rounded(hand.joints_m, DECIMALS_M),
         "translation_m": _rounded(hand.translation_m, DECIMALS_M),
         "residual_px": round(hand.residual_px, 3) if np.isfinite(hand.residual_px) else None,
         "position_reliable": hand.success,
         "confidence": round(hand.confidence, 4),
+        "warnings": list(hand.warnings),
     }
 
 

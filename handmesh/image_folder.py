@@ -1,16 +1,22 @@
-"""A folder of images."""
+"""Image files, from folders and by name."""
 
-from dataclasses import dataclass
+import glob
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
+from handmesh.camera import SHARED_NAME
 from handmesh.errors import InputError
-from handmesh.images import IMAGE_SUFFIXES, read_image
+from handmesh.images import IMAGE_SUFFIXES, PILLOW_SUFFIXES, read_image
+from handmesh.intrinsics import SUFFIXES as INTRINSICS_SUFFIXES
 
 NAME_ENDING = "_img"  # of the released demo images; not part of the name
 MIN_SIDE_PX = 16
-RESULT_ENDING = "_plot"  # of our own results, never an input
+SUFFIXES = (*IMAGE_SUFFIXES, *PILLOW_SUFFIXES)
+RESULT_ENDINGS = ("_plot.jpg", "_hands.json", "_overlay.jpg", "_mask.png", "index.html", ".ply", ".obj", ".glb")
 
 
 @dataclass(frozen=True)
@@ -28,23 +34,56 @@ class ImageEntry:
         return image
 
 
-def list_images(folder: str | Path) -> list[ImageEntry]:
-    """All images of a folder, by name.
+def find_images(sources: Sequence[str | Path]) -> tuple[list[ImageEntry], list[str]]:
+    """Images of folders, files and patterns, by name.
+
+    Args:
+        sources: folders, whose files are all looked at but for our own results and intrinsics; files; or patterns with
+            `*`, `?` and `[...]`.
+
+    Returns:
+        The images, each with a name of its own, and for each file that is none what is wrong with it.
 
     Raises:
-        InputError: there is no such folder, it holds no image, or two images have the same name.
+        InputError: a source is not there, or there is no image at all.
     """
-    folder = Path(folder)
-    if not folder.is_dir():
-        raise InputError(f"{folder}: no such folder; expected one with images")
-    entries: dict[str, ImageEntry] = {}
-    for path in sorted(folder.iterdir()):
-        if path.suffix.lower() not in IMAGE_SUFFIXES or path.stem.endswith(RESULT_ENDING) or path.name.startswith("."):
-            continue
-        name = path.stem.removesuffix(NAME_ENDING)
-        if name in entries:
-            raise InputError(f"{path} and {entries[name].path.name} have the same name {name}: rename one of them")
-        entries[name] = ImageEntry(name, path)
-    if not entries:
-        raise InputError(f"{folder}: no image in it; expected {', '.join(IMAGE_SUFFIXES)}")
-    return list(entries.values())
+    paths, others = [], []
+    for source in map(Path, sources):
+        if source.is_dir():
+            listed = sorted(path for path in source.iterdir() if not _is_passed_over(path))
+            others += [path for path in listed if path.suffix.lower() not in SUFFIXES]
+            paths += [path for path in listed if path.suffix.lower() in SUFFIXES]
+        elif source.exists():
+            paths.append(source)
+        else:
+            matches = sorted(path for path in map(Path, glob.glob(str(source))) if path.suffix.lower() in SUFFIXES)  # noqa: PTH207 (patterns may be absolute)
+            if not matches:
+                raise InputError(f"{source}: no such file or folder; expected images")
+            paths += matches
+    if not paths:
+        raise InputError(f"{', '.join(map(str, sources))}: no image in it; expected {', '.join(SUFFIXES)}")
+    named = _told_apart([ImageEntry(path.stem.removesuffix(NAME_ENDING), path) for path in paths])
+    return named, [f"{path}: not an image; expected {', '.join(SUFFIXES)}" for path in others]
+
+
+def _is_passed_over(path: Path) -> bool:
+    """Whether a file of a folder is hidden, our own, or belongs to an image."""
+    intrinsics = path.suffix in INTRINSICS_SUFFIXES and (path.stem == SHARED_NAME or path.stem.endswith("_K"))
+    hidden = path.name.startswith(".") or (path.is_dir() and not intrinsics)
+    return hidden or intrinsics or path.name.endswith(RESULT_ENDINGS)
+
+
+def _told_apart(entries: list[ImageEntry]) -> list[ImageEntry]:
+    """Entries whose names differ: those of one name get the file's ending, then the folder's name, then a number."""
+    renames = (
+        lambda entry, _number: f"{entry.name}_{entry.path.suffix[1:]}",
+        lambda entry, _number: f"{entry.path.parent.name}_{entry.name}",
+        lambda entry, number: f"{entry.name}_{number}",
+    )
+    for rename in renames:
+        counts = Counter(entry.name for entry in entries)
+        entries = [
+            replace(entry, name=rename(entry, number)) if counts[entry.name] > 1 else entry
+            for number, entry in enumerate(entries)
+        ]
+    return entries

@@ -4,6 +4,7 @@ import cv2
 import numpy as np
 
 SUPERSAMPLING = 2
+LARGEST_SUPERSAMPLED_PX = 1500  # larger hands are fine enough as they are
 NEAR_M, FAR_M = 0.01, 100.0
 KEY_LIGHT = np.array([0.35, 0.55, 0.76])  # direction of travel in the camera frame: from the upper left
 AMBIENT, DIFFUSE = 0.38, 0.62
@@ -41,9 +42,18 @@ def draw_mesh(
     """
     if not np.isfinite(vertices).all() or vertices[:, 2].min() <= NEAR_M:
         return
-    height, width = (SUPERSAMPLING * side for side in canvas.shape[:2])
     homogeneous = vertices @ K.T
-    pixels = SUPERSAMPLING * (homogeneous[:, :2] / homogeneous[:, 2:] + 0.5)
+    pixels = homogeneous[:, :2] / homogeneous[:, 2:]
+    # Only the box around the hand is drawn.
+    sides = canvas.shape[1::-1]
+    left, top = np.clip(np.floor(pixels.min(axis=0)), 0, sides).astype(int)
+    right, bottom = np.clip(np.ceil(pixels.max(axis=0)) + 1, 0, sides).astype(int)
+    region = canvas[top:bottom, left:right]
+    if not region.size:
+        return
+    fine = SUPERSAMPLING if max(region.shape) <= LARGEST_SUPERSAMPLED_PX else 1
+    height, width = (fine * side for side in region.shape[:2])
+    pixels = fine * (pixels - [left, top] + 0.5)
     depth = vertices[:, 2]
     # The rasteriser's camera looks along -z with y up; a field of view of 90 degrees makes half the height one unit.
     half = height / 2
@@ -66,15 +76,8 @@ def draw_mesh(
         RASTERIZER,
     )
     covered = (depths < FAR_M).astype(np.float32)
-    if not covered.any():
-        return
-    # Only the box around the hand is resampled and blended.
-    rows, columns = np.flatnonzero(covered.any(axis=1)), np.flatnonzero(covered.any(axis=0))
-    top, left = rows[0] // SUPERSAMPLING, columns[0] // SUPERSAMPLING
-    bottom, right = rows[-1] // SUPERSAMPLING + 1, columns[-1] // SUPERSAMPLING + 1
-    fine = np.s_[top * SUPERSAMPLING : bottom * SUPERSAMPLING, left * SUPERSAMPLING : right * SUPERSAMPLING]
-    target = (right - left, bottom - top)
-    shaded = cv2.resize(colors[fine], target, interpolation=cv2.INTER_AREA)
-    alpha = cv2.resize(covered[fine], target, interpolation=cv2.INTER_AREA)[..., None]
-    region = canvas[top:bottom, left:right]
+    shaded, alpha = (
+        cv2.resize(plane, region.shape[1::-1], interpolation=cv2.INTER_AREA) for plane in (colors, covered)
+    )
+    alpha = alpha[..., None]
     region[:] = (region * (1 - opacity * alpha) + opacity * 255 * shaded).clip(0, 255)

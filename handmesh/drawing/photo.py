@@ -6,8 +6,9 @@ import numpy as np
 from handmesh.confidence import MIN_CONFIDENCE
 from handmesh.drawing.mesh import draw_mesh
 from handmesh.drawing.panels import PANEL_PX, plot_result
-from handmesh.drawing.primitives import draw_skeleton, draw_text
+from handmesh.drawing.primitives import LINE_SHIFT, draw_skeleton, draw_text, fixed_point
 from handmesh.drawing.scene import TEXT_COLOR
+from handmesh.geometry import project
 from handmesh.hand import Hand
 
 PHOTO_HEIGHT_PX = 560
@@ -35,20 +36,42 @@ def plot_photo(image: np.ndarray, hands: list[Hand], faces: dict[str, np.ndarray
     return np.concatenate([photo, *(part for row in rows for part in (gap, row))])
 
 
+def draw_overlay(image: np.ndarray, hands: list[Hand], faces: dict[str, np.ndarray], scale: float = 1.0) -> np.ndarray:
+    """The picture (H, W, 3), which has been resized by `scale`, with the meshes over it."""
+    canvas = image.copy()
+    for hand in _far_to_near(hands):
+        K = _resized(hand.camera.K, scale)
+        draw_mesh(canvas, hand.vertices_m, faces[hand.side], K, HAND_COLORS[hand.side], opacity=0.85)
+    return canvas
+
+
+def number_hands(size: tuple[int, int], hands: list[Hand], faces: dict[str, np.ndarray]) -> np.ndarray:
+    """Which hand each pixel of a picture (H, W) shows: its number from 1, or 0; uint8."""
+    mask = np.zeros(size, np.uint8)
+    for hand in _far_to_near(hands):
+        for triangle in fixed_point(project(hand.vertices_m, hand.camera.K))[faces[hand.side]]:
+            cv2.fillConvexPoly(mask, triangle, hands.index(hand) + 1, shift=LINE_SHIFT)
+    return mask
+
+
+def _far_to_near(hands: list[Hand]) -> list[Hand]:
+    return sorted(hands, key=lambda hand: -hand.translation_m[2])
+
+
+def _resized(K: np.ndarray, scale: float) -> np.ndarray:
+    """Intrinsics of a resized picture."""
+    return np.array([[scale, 0, (scale - 1) / 2], [0, scale, (scale - 1) / 2], [0, 0, 1]]) @ K
+
+
 def _overview(image: np.ndarray, hands: list[Hand], faces: dict[str, np.ndarray], width: int) -> np.ndarray:
     """The photo twice, as it is with skeletons and with meshes, centred on a white strip."""
     height, photo_width = image.shape[:2]
     scale = min(PHOTO_HEIGHT_PX / height, (width - GAP_PX) / 2 / photo_width)
     size = (max(1, round(photo_width * scale)), max(1, round(height * scale)))
     shown = cv2.resize(image, size, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC)
-    poses, meshes = shown.copy(), shown.copy()
-    thickness = 2
-    for hand in sorted(hands, key=lambda hand: -hand.translation_m[2]):  # the nearest last
-        K = hand.camera.K.copy()
-        K[:2] *= scale
-        K[:2, 2] += (scale - 1) / 2
-        draw_mesh(meshes, hand.vertices_m, faces[hand.side], K, HAND_COLORS[hand.side], opacity=0.85)
-        draw_skeleton(poses, hand.landmarks_px * scale, _sure(hand), thickness)
+    poses, meshes = shown.copy(), draw_overlay(shown, hands, faces, scale)
+    for hand in _far_to_near(hands):
+        draw_skeleton(poses, hand.landmarks_px * scale, _sure(hand), thickness=2)
         left, top, right, bottom = (round(float(value * scale)) for value in hand.box_px)
         cv2.rectangle(poses, (left - 4, top - 4), (right + 4, bottom + 4), BOX_COLOR, 1, cv2.LINE_AA)
         draw_text(poses, f"{hand.side} {hand.confidence:.0%}", (left - 4, max(14, top - 8)), BOX_COLOR, 15)

@@ -64,11 +64,31 @@ def test_every_kind_of_image_gives_the_same_hand(results):
         assert distance < 8, name
 
 
-def test_both_hands_are_in_one_mesh(results):
-    out = results
-    assert sorted(hand["side"] for hand in hands_of(out, "both")) == ["left", "right"]
-    mesh = trimesh.load(out / "both_mesh.ply", process=False)
-    assert len(mesh.vertices) == 1500
+def test_each_hand_has_a_mesh_with_its_side_in_the_name(results):
+    hands = hands_of(results, "both")
+    assert sorted(hand["side"] for hand in hands) == ["left", "right"]
+    for hand in hands:
+        mesh = trimesh.load(results / f"both_{hand['side']}.ply", process=False)
+        assert mesh.vertices.shape == (750, 3)
+        assert np.abs(mesh.vertices.mean(axis=0) - np.mean(hand["joints_m"], axis=0)).max() < 0.05
+        assert mesh.volume > 0  # faces look outward, of left hands too
+
+
+def test_overlay_and_mask_are_of_the_size_of_the_picture(photos, tmp_path):
+    assert main([str(photos / "both.png"), "-o", str(tmp_path), "--save", "overlay", "mask", "vertices", "obj"]) == 0
+    image, overlay = read_image(photos / "both.png"), read_image(tmp_path / "both_overlay.jpg")
+    mask = cv2.imread(str(tmp_path / "both_mask.png"), cv2.IMREAD_UNCHANGED)
+    assert overlay.shape == image.shape
+    assert mask.shape == image.shape[:2]
+    changed = np.abs(overlay.astype(int) - image).max(axis=2) > 12
+    hands = json.loads((tmp_path / "both_vertices.json").read_text())["hands"]
+    for number, hand in enumerate(hands, 1):
+        assert changed[mask == number].mean() > 0.7
+        x, y = np.mean(hand["joints_projected_px"], axis=0).astype(int)
+        assert mask[y, x] == number
+        assert np.shape(hand["vertices_m"]) == (750, 3)
+    assert changed[mask == 0].mean() < 0.02
+    assert {path.suffix for path in tmp_path.iterdir()} == {".jpg", ".png", ".json", ".obj", ".html"}
 
 
 def test_what_cannot_be_used_is_named_and_the_rest_is_done(photos, tmp_path, capsys):
@@ -81,7 +101,7 @@ def test_what_cannot_be_used_is_named_and_the_rest_is_done(photos, tmp_path, cap
         assert any(name in line for line in skipped)
     assert "nobody: no hand found" in said.out
     assert hands_of(out, "nobody") == []
-    assert not (out / "nobody_mesh.ply").exists()
+    assert not list(out.glob("nobody_*.ply"))
     written = {path.name for path in out.iterdir()}
     assert not any(name.startswith((".", "tiny", "badK", "text")) for name in written)
     page = (out / "index.html").read_text()
