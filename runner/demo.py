@@ -1,6 +1,6 @@
 """The demo phase: a folder of images to meshes in camera space."""
 
-from handmesh.demo import DemoSettings, run_folder
+from handmesh.demo import DemoSettings, run
 from handmesh.finder import HandFinder
 from options import Options
 from runner.prediction import network_for_prediction
@@ -16,6 +16,10 @@ def demo(options: Options) -> int:
         InputError: the network cannot be used, there is no image, or the results cannot be written.
     """
     find = HandFinder(network_for_prediction(options), options.n_threads or None)
-    length_m = options.hand_length_cm / 100 if options.hand_length_cm else None
-    settings = DemoSettings(options.detect, options.hand, options.fov, length_m)
-    return run_folder(find, options.image_root, options.results_dir, settings)
+    settings = DemoSettings(
+        detect=options.detect,
+        hand=options.hand,
+        hand_length_m=options.hand_length_cm / 100 or None,
+        fov_degrees=options.fov,
+    )
+    return run(find, [options.image_root], options.results_dir, settings)
