@@ -6,7 +6,3 @@ class InputError(Exception):
 
     `run.py` prints it without a traceback and leaves with status 2.
     """
-
-
-class TrainingDivergedError(Exception):
-    """Training met a loss that is not finite; the message is the report. `run.py` leaves with status 1."""

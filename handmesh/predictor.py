@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from handmesh.errors import InputError
 from handmesh.geometry import MESH_SCALE_M
 from handmesh.network import FROM_LANDMARKS, Network
 from handmesh.outline import silhouette_extents
@@ -54,9 +55,14 @@ class CropPredictor:
         Args:
             images: (B, 3, S, S) float32, normalised.
             K: (B, 3, 3) intrinsics of these crops, pixels.
+
+        Raises:
+            InputError: the network predicts values that are not finite.
         """
         description = self.network.description
         seen = self.network(images)
+        if not all(np.isfinite(seen[name]).all() for name in ("mesh_pred_0", "uv_pred", "mask_pred")):
+            raise InputError(f"{description.name}: predicts values that are not finite; its weights cannot be used")
         vertices = seen["mesh_pred_0"] * np.float64(MESH_SCALE_M)
         joints = description.joint_regressor @ vertices
         landmarks, confidence = heatmap_peaks(seen["uv_pred"], description.size_px)

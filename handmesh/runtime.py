@@ -1,6 +1,7 @@
 """Networks as files: ONNX Runtime on the CPU."""
 
 import ctypes
+import hashlib
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -11,6 +12,7 @@ import onnxruntime
 from handmesh.errors import InputError
 
 DATA = Path(__file__).parent / "data"  # the networks that come with this package
+CHECKSUMS = DATA / "SHA256SUMS"  # of them; `scripts/checksums.sh` writes it
 MOST_THREADS = 4  # networks this small gain nothing from more
 
 
@@ -37,13 +39,21 @@ class OnnxModel:
         options.log_severity_level = 3  # errors only
         # Waiting threads of one network would take the cores from the next one.
         options.add_session_config_entry("session.force_spinning_stop", "1")
-        if not self.path.is_file():
-            raise InputError(f"{self.path}: no such file; expected a network (.onnx)")
+        content = self._content()
         try:
-            self._session = onnxruntime.InferenceSession(self.path, options, providers=["CPUExecutionProvider"])
+            self._session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
         except Exception as error:  # a damaged file may raise almost anything
             raise InputError(f"{self.path}: cannot be read as a network ({str(error).splitlines()[0]})") from error
         self._process = os.getpid()
+
+    def _content(self) -> bytes:
+        try:
+            content = self.path.read_bytes()
+        except OSError as error:
+            raise InputError(f"{self.path}: {error.strerror}; expected a network (.onnx)") from error
+        if self.path.parent == DATA and f"{hashlib.sha256(content).hexdigest()}  {self.path.name}" not in _checksums():
+            raise InputError(f"{self.path}: damaged, its checksum is another; install handmesh again")
+        return content
 
     @property
     def session(self) -> onnxruntime.InferenceSession:
@@ -71,3 +81,7 @@ class OnnxModel:
     def __setstate__(self, state: dict) -> None:
         self.__dict__.update(state)
         self._open()
+
+
+def _checksums() -> list[str]:
+    return CHECKSUMS.read_text("utf-8").splitlines()

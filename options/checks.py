@@ -20,7 +20,7 @@ def check_value(name: str, value: Any, source: str = "") -> None:
     if value is None and OPTIONS[name].default is None:
         return
     values = value if isinstance(value, tuple) else (value,)
-    if about["nargs"] is not None and len(values) != about["nargs"]:
+    if isinstance(about["nargs"], int) and len(values) != about["nargs"]:
         raise input_error(f"{label}: expected {about['nargs']} values, not {len(values)}")
     for one in values:
         if not isinstance(one, (int, float) if kind is float else kind) or (isinstance(one, bool) and kind is not bool):

@@ -31,7 +31,7 @@ def option(
     group: str,
     *,
     choices: tuple[str, ...] | None = None,
-    nargs: int | None = None,
+    nargs: int | str | None = None,
     limits: tuple[float, float] | None = None,
     multiple_of: int = 1,
     phases: tuple[str, ...] = PHASES,
@@ -110,7 +110,20 @@ class Options:
         phases=(TRAIN,),
         belongs_to=RUN,
     )
-    image_dir: str | None = _demo(None, "demo: folder of images with their intrinsics (default images)")
+    image_dir: tuple[str, ...] = _demo(
+        (), "demo: images, with their intrinsics beside them: folders, files, patterns (default images)", nargs="+"
+    )
+    save: tuple[str, ...] = _demo(
+        ("plot", "overlay", "mesh", "json"),
+        "demo: what to write of each image",
+        choices=("plot", "overlay", "mask", "json", "vertices", "mesh", "obj"),
+        nargs="+",
+    )
+    mirrored: bool = _demo(
+        False, "demo: the images are mirror images, as many front cameras save them, and are mirrored first"
+    )
+    boxes: str | None = _demo(None, "demo: JSON file with the boxes of hands in pixels, by the image's file name")
+    K: str | None = _demo(None, "demo: file with the intrinsics of all images that have none of their own")
     detect: str | None = _demo(
         None,
         "demo: find hands always; never, the image is a crop of one hand; auto, the latter where none is clear "
@@ -119,14 +132,13 @@ class Options:
     )
     fov: float = _demo(
         65.0,
-        "demo: field of view across an image's longer side in degrees, where neither NAME_K.npy, NAME_K.json nor "
-        "EXIF data says more",
+        "demo: field of view across an image's longer side in degrees, where no file and no EXIF data says more",
         limits=(1, 170),
     )
-    hand_length_cm: float = _demo(
-        0.0,
-        "demo: length of the hands, wrist to the middle finger's tip, which sets the scale; 0: not known",
-        limits=(0, 100),
+    hand_length_cm: float | None = _demo(
+        None,
+        "demo: length of the hands, wrist to the middle finger's tip, which sets the scale (default: not known)",
+        limits=(5, 30),
     )
     size: int = _network(
         224, "side of the network's input in pixels, a multiple of 32", limits=(32, 1024), multiple_of=32, group="data"
@@ -308,9 +320,9 @@ class Options:
         return Path(self.cache) if self.stream and self.cache not in NOT_KEPT else None
 
     @property
-    def image_root(self) -> Path:
-        """Folder of the demo's images."""
-        return Path(self.image_dir) if self.image_dir is not None else ROOT / "images"
+    def images(self) -> list[Path]:
+        """Folders, files and patterns of the demo's images."""
+        return [Path(source) for source in self.image_dir] or [ROOT / "images"]
 
     @property
     def run_dir(self) -> Path:

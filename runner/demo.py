@@ -1,6 +1,8 @@
-"""The demo phase: a folder of images to meshes in camera space."""
+"""The demo phase: images to meshes in camera space."""
 
-from handmesh.demo import DemoSettings, run
+from pathlib import Path
+
+from handmesh.demo import DemoSettings, read_boxes, run
 from handmesh.finder import HandFinder
 from options import Options
 from runner.prediction import network_for_prediction
@@ -10,16 +12,22 @@ def demo(options: Options) -> int:
     """Find the hands of every image and write them to the results' folder.
 
     Returns:
-        The exit status: 0, or 1 if an image was skipped.
+        The exit status: 0, or 1 if an image was left out.
 
     Raises:
         InputError: the network cannot be used, there is no image, or the results cannot be written.
     """
-    find = HandFinder(network_for_prediction(options), options.n_threads or None)
     settings = DemoSettings(
         detect=options.detect,
         hand=options.hand,
-        hand_length_m=options.hand_length_cm / 100 or None,
+        hand_length_m=None if options.hand_length_cm is None else options.hand_length_cm / 100,
         fov_degrees=options.fov,
+        K=None if options.K is None else Path(options.K),
+        mirrored=options.mirrored,
+        boxes={} if options.boxes is None else read_boxes(Path(options.boxes)),
+        save=options.save,
     )
-    return run(find, [options.image_root], options.results_dir, settings)
+    find = HandFinder(network_for_prediction(options), options.n_threads or None)
+    if not find.traits.upright and options.detect is None:
+        print(f"{find.description.name} takes the central square of each image; --detect auto finds the hands first")
+    return run(find, options.images, options.results_dir, settings)

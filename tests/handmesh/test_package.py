@@ -11,8 +11,10 @@ import numpy as np
 import pytest
 
 import handmesh
+from handmesh import runtime
 from handmesh.images import read_image
 from handmesh.network import Description
+from handmesh.registration import FILES
 from utils.template import ROOT
 
 PALM = ROOT / "images/palm_img.jpg"
@@ -105,6 +107,18 @@ def test_what_a_network_says_of_itself_is_read_back(find):
 def test_a_file_of_something_else_is_named(find, name, value):
     with pytest.raises(handmesh.InputError, match="here.onnx"):
         Description.from_metadata(find.description.to_metadata() | {name: value}, Path("here.onnx"))
+
+
+def test_a_changed_byte_of_a_shipped_network_is_noticed(tmp_path, monkeypatch):
+    monkeypatch.setattr(runtime, "DATA", tmp_path)
+    path = tmp_path / "registration_landmarks.onnx"
+    content = bytearray(FILES["landmarks"].read_bytes())
+    path.write_bytes(content)
+    runtime.OnnxModel(path)
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(handmesh.InputError, match="damaged"):
+        runtime.OnnxModel(path)
 
 
 def test_a_network_that_finds_no_meshes_is_refused():
