@@ -1,7 +1,7 @@
 """The convolutional trunk of MediaPipe's hand landmark network (Zhang et al. 2020), which already knows hands.
 
 A chain of inverted residual blocks (MobileNet v2), batch normalisation folded into the convolutions by its authors.
-`scripts/convert_trunk.py` fills it from the published file.
+`scripts/convert_mediapipe.py` fills it from the published file.
 """
 
 from dataclasses import dataclass

@@ -18,10 +18,10 @@ class NamedOutputs(nn.Module):
         self.model = model
 
     def forward(self, image: Tensor) -> dict[str, Tensor]:
-        """image: (B, 3, S, S) normalised; all outputs are float32."""
+        """image: (B, 3, S, S), normalised."""
         output = self.model(image)
         meshes = {f"mesh_pred_{level}": mesh for level, mesh in enumerate(output.pop("mesh_pred"))}
-        return {name: value.float() for name, value in (meshes | output).items()}
+        return meshes | output
 
 
 def describe(

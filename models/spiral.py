@@ -34,7 +34,7 @@ class UpSampling(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """x: (B, V_coarse, C) -> (B, V, C)."""
         corners = x.index_select(1, self.corners).unflatten(1, self.weights.shape[:2])  # (B, V, entries, C)
-        return (corners * self.weights.to(x.dtype)).sum(2)
+        return (corners * self.weights).sum(2)
 
 
 class SpiralConv(nn.Module):

@@ -66,7 +66,8 @@ class TorchNetwork:
 
     def _predict(self, images: Tensor) -> dict[str, Tensor]:
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.half):
-            return self._network(images.contiguous(memory_format=torch.channels_last))
+            output = self._network(images.contiguous(memory_format=torch.channels_last))
+        return {name: value.float() for name, value in output.items()}
 
 
 def compile_network(network: nn.Module, how: str) -> nn.Module:
