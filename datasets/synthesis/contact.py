@@ -7,11 +7,10 @@ the joints.
 
 from dataclasses import dataclass
 
-import numba
 import numpy as np
 
 from datasets.synthesis.hand import OpenHand
-from datasets.synthesis.kinematics import fill_transforms
+from datasets.synthesis.settling import settle
 from datasets.synthesis.skeleton import BONE_INDEX, BONES, FINGERS, FLEXION, LIMITS_DEGREES, PARENTS, TWIST
 
 LIMITS = np.deg2rad(LIMITS_DEGREES.astype(np.float64))
@@ -86,79 +85,6 @@ def capsule_ends(joints: np.ndarray, tips: np.ndarray) -> tuple[np.ndarray, np.n
     return np.array(starts, np.float64), np.array(ends, np.float64)
 
 
-@numba.njit(cache=True)
-def _dot(ax: float, ay: float, az: float, bx: float, by: float, bz: float) -> float:
-    return ax * bx + ay * by + az * bz
-
-
-@numba.njit(cache=True)
-def segment_distance(a: np.ndarray, b: np.ndarray, c: np.ndarray, d: np.ndarray) -> float:
-    """Distance between the segments ab and cd (Ericson, Real-Time Collision Detection, 5.1.9)."""
-    ux, uy, uz = b[0] - a[0], b[1] - a[1], b[2] - a[2]
-    vx, vy, vz = d[0] - c[0], d[1] - c[1], d[2] - c[2]
-    wx, wy, wz = a[0] - c[0], a[1] - c[1], a[2] - c[2]
-    uu, vv = _dot(ux, uy, uz, ux, uy, uz), _dot(vx, vy, vz, vx, vy, vz)
-    uv = _dot(ux, uy, uz, vx, vy, vz)
-    uw, vw = _dot(ux, uy, uz, wx, wy, wz), _dot(vx, vy, vz, wx, wy, wz)
-    tiny = 1e-12
-    if uu < tiny:
-        s = 0.0
-        t = min(max(vw / vv, 0.0), 1.0) if vv > tiny else 0.0
-    elif vv < tiny:
-        t = 0.0
-        s = min(max(-uw / uu, 0.0), 1.0)
-    else:
-        determinant = uu * vv - uv * uv
-        s = min(max((uv * vw - uw * vv) / determinant, 0.0), 1.0) if determinant > tiny else 0.0
-        t = (uv * s + vw) / vv
-        if t < 0:
-            t, s = 0.0, min(max(-uw / uu, 0.0), 1.0)
-        elif t > 1:
-            t, s = 1.0, min(max((uv - uw) / uu, 0.0), 1.0)
-    x, y, z = wx + s * ux - t * vx, wy + s * uy - t * vy, wz + s * uz - t * vz
-    return np.sqrt(_dot(x, y, z, x, y, z))
-
-
-@numba.njit(cache=True)
-def _transform(matrix: np.ndarray, point: np.ndarray, out: np.ndarray) -> None:
-    for row in range(3):
-        out[row] = matrix[row, 3]
-        for column in range(3):
-            out[row] += matrix[row, column] * point[column]
-
-
-@numba.njit(cache=True)
-def _residuals(angles: np.ndarray, scene: tuple, work: tuple, out: np.ndarray) -> None:
-    """Metres: touching points apart (3 each), then penetration of each pair, then of each finger bone and object."""
-    (joints, axes, parents, starts, ends, radii, capsule_bones, pairs, touch_bones, touch_points, touch_gaps, objects,
-     object_radii, tolerances) = scene  # fmt: skip
-    transforms, moved_starts, moved_ends, point = work
-    fill_transforms(angles, joints, axes, parents, transforms)
-    for capsule in range(len(capsule_bones)):
-        matrix = transforms[capsule_bones[capsule]]
-        _transform(matrix, starts[capsule], moved_starts[capsule])
-        _transform(matrix, ends[capsule], moved_ends[capsule])
-    row = 0
-    for touch in range(len(touch_bones)):
-        _transform(transforms[touch_bones[touch, 0]], touch_points[touch, 0], point)
-        out[row : row + 3] = point
-        _transform(transforms[touch_bones[touch, 1]], touch_points[touch, 1], point)
-        out[row : row + 3] -= point
-        apart = np.sqrt((out[row : row + 3] ** 2).sum()) + 1e-9
-        out[row : row + 3] *= 1 - touch_gaps[touch] / apart
-        row += 3
-    for pair in range(len(pairs)):
-        i, j = pairs[pair]
-        gap = segment_distance(moved_starts[i], moved_ends[i], moved_starts[j], moved_ends[j])
-        out[row] = max(radii[i] + radii[j] - tolerances[0] - gap, 0.0)
-        row += 1
-    for held in range(len(objects)):
-        for capsule in range(1, 15):  # not the ball of the thumb, which is soft
-            gap = segment_distance(moved_starts[capsule], moved_ends[capsule], objects[held, 0], objects[held, 1])
-            out[row] = max(radii[capsule] + object_radii[held] - tolerances[1] - gap, 0.0)
-            row += 1
-
-
 @dataclass(frozen=True)
 class Contact:
     """A place on a finger. Half of the flesh is in its position, so that fingers meet with the right sides; for the
@@ -224,58 +150,13 @@ class Settler:
         touch_gaps = np.array([sum(one.reach for one in pair) for pair in touches], np.float64)
         capsules = np.array([(start, end) for start, end, _ in objects], np.float64).reshape(-1, 2, 3)
         object_radii = np.array([radius for _, _, radius in objects])
-        return _settle(
+        return settle(
             np.clip(angles, LIMITS[..., 0], LIMITS[..., 1]),
             FREE,
             LIMITS,
+            (ITERATIONS, STEP_RADIANS, PRIOR_WEIGHT, LARGEST_STEP),
             (
                 self.joints, self.axes, PARENTS, self.starts, self.ends, self.radii, CAPSULE_BONES, PAIRS,
                 touch_bones, touch_points, touch_gaps, capsules, object_radii, TOLERANCES_M,
             ),
         )  # fmt: skip
-
-
-@numba.njit(cache=True)
-def _settle(wanted: np.ndarray, free: np.ndarray, limits: np.ndarray, scene: tuple) -> tuple[np.ndarray, float, float]:
-    angles = wanted.copy()
-    touches, capsules, count = 3 * len(scene[8]), len(scene[6]), len(free)
-    work = (np.empty((len(angles), 3, 4)), np.empty((capsules, 3)), np.empty((capsules, 3)), np.empty(3))
-    size = touches + len(scene[7]) + 14 * len(scene[11])
-    residuals, moved, jacobian = np.empty(size), np.empty(size), np.empty((size, count))
-    _residuals(angles, scene, work, residuals)
-    for _ in range(ITERATIONS):
-        if (residuals[:touches] ** 2).sum() < 1e-6 and residuals[touches:].sum() < 5e-4:
-            break
-        for column in range(count):
-            bone, axis = free[column]
-            kept = angles[bone, axis]
-            angles[bone, axis] = kept + STEP_RADIANS
-            _residuals(angles, scene, work, moved)
-            jacobian[:, column] = (moved - residuals) / STEP_RADIANS
-            angles[bone, axis] = kept
-        active = np.flatnonzero(residuals)
-        reduced = jacobian[active]
-        matrix = reduced.T @ reduced + PRIOR_WEIGHT**2 * np.eye(count)
-        gradient = reduced.T @ residuals[active]
-        for column in range(count):
-            bone, axis = free[column]
-            gradient[column] += PRIOR_WEIGHT**2 * (angles[bone, axis] - wanted[bone, axis])
-            low, high = limits[bone, axis]
-            pushed_low = angles[bone, axis] <= low and gradient[column] > 0
-            if pushed_low or (angles[bone, axis] >= high and gradient[column] < 0):  # held by its limit
-                matrix[column, :] = 0
-                matrix[:, column] = 0
-                matrix[column, column] = 1
-                gradient[column] = 0
-        step = np.linalg.solve(matrix, gradient)
-        step *= min(1.0, LARGEST_STEP / (np.abs(step).max() + 1e-12))
-        for column in range(count):
-            bone, axis = free[column]
-            angles[bone, axis] = min(
-                max(angles[bone, axis] - step[column], limits[bone, axis, 0]), limits[bone, axis, 1]
-            )
-        _residuals(angles, scene, work, residuals)
-    widest = 0.0
-    for touch in range(0, touches, 3):
-        widest = max(widest, np.sqrt((residuals[touch : touch + 3] ** 2).sum()))
-    return angles, residuals[touches:].max(), widest

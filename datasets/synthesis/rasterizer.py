@@ -7,7 +7,6 @@ NO_FACE = -1
 NEAR_M = 0.02  # faces that reach nearer to the camera than this are not drawn
 
 
-@numba.njit(cache=True, fastmath=True)
 def rasterize(
     points: np.ndarray, depth: np.ndarray, faces: np.ndarray, face_index: np.ndarray, inverse_depth: np.ndarray
 ) -> None:
@@ -20,10 +19,22 @@ def rasterize(
         face_index: (H, W) int32, the visible face of each pixel; written where a face is nearer than what is there.
         inverse_depth: (H, W) float32, 1 / depth of the nearest face so far, 0 where nothing is.
     """
+    _rasterize(points, depth, faces, face_index, inverse_depth, NEAR_M)
+
+
+@numba.njit(cache=True, fastmath=True)
+def _rasterize(
+    points: np.ndarray,
+    depth: np.ndarray,
+    faces: np.ndarray,
+    face_index: np.ndarray,
+    inverse_depth: np.ndarray,
+    near_m: float,  # as an argument: numba would freeze the constant
+) -> None:
     height, width = face_index.shape
     for face in range(len(faces)):
         a, b, c = faces[face]
-        if depth[a] < NEAR_M or depth[b] < NEAR_M or depth[c] < NEAR_M:
+        if depth[a] < near_m or depth[b] < near_m or depth[c] < near_m:
             continue
         ax, ay = points[a, 0], points[a, 1]
         bx, by = points[b, 0], points[b, 1]

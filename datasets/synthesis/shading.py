@@ -1,4 +1,7 @@
-"""Light on surfaces, compiled by numba: ambient light with occlusion per vertex, everything else per pixel."""
+"""Light on surfaces, compiled by numba: ambient light with occlusion per vertex, everything else per pixel.
+
+Compiled functions take constants as arguments: numba would freeze them into the machine code that it keeps on disk.
+"""
 
 import numba
 import numpy as np
@@ -61,7 +64,6 @@ def vertex_normals(vertices: np.ndarray, faces: np.ndarray) -> np.ndarray:
     return normals
 
 
-@numba.njit(cache=True, fastmath=True)
 def ambient_light(
     vertices: np.ndarray, normals: np.ndarray, center: np.ndarray, frames: np.ndarray, radiance: np.ndarray
 ) -> np.ndarray:
@@ -78,9 +80,23 @@ def ambient_light(
         (V, 5): irradiance over pi, RGB; the share of directions that is open; and the luminance that the surface
         mirrors to a camera at the origin.
     """
+    occlusion = (OCCLUSION_CELLS, OCCLUSION_CELL_M, OCCLUSION_BIAS_M, STEEPEST_SLOPE)
+    return _ambient_light(vertices, normals, center, frames, radiance, occlusion)
+
+
+@numba.njit(cache=True, fastmath=True)
+def _ambient_light(
+    vertices: np.ndarray,
+    normals: np.ndarray,
+    center: np.ndarray,
+    frames: np.ndarray,
+    radiance: np.ndarray,
+    occlusion: tuple[int, float, float, float],
+) -> np.ndarray:
+    side, cell_m, bias_m, steepest = occlusion
     light = np.zeros((len(vertices), 5), np.float32)
-    depth_map = np.empty((OCCLUSION_CELLS, OCCLUSION_CELLS), np.float32)
-    half = OCCLUSION_CELLS / 2
+    depth_map = np.empty((side, side), np.float32)
+    half = side / 2
     facing_total = np.zeros(len(vertices), np.float32)
     count = len(vertices)
     cells = np.empty((count, 2), np.int32)
@@ -90,11 +106,11 @@ def ambient_light(
         for v in range(count):
             x, y, z = vertices[v, 0] - center[0], vertices[v, 1] - center[1], vertices[v, 2] - center[2]
             f = frames[d]
-            column = int((f[0, 0] * x + f[0, 1] * y + f[0, 2] * z) / OCCLUSION_CELL_M + half)
-            row = int((f[1, 0] * x + f[1, 1] * y + f[1, 2] * z) / OCCLUSION_CELL_M + half)
+            column = int((f[0, 0] * x + f[0, 1] * y + f[0, 2] * z) / cell_m + half)
+            row = int((f[1, 0] * x + f[1, 1] * y + f[1, 2] * z) / cell_m + half)
             height[v] = f[2, 0] * x + f[2, 1] * y + f[2, 2] * z
-            cells[v, 0] = min(max(row, 1), OCCLUSION_CELLS - 2)
-            cells[v, 1] = min(max(column, 1), OCCLUSION_CELLS - 2)
+            cells[v, 0] = min(max(row, 1), side - 2)
+            cells[v, 1] = min(max(column, 1), side - 2)
             if height[v] > depth_map[cells[v, 0], cells[v, 1]]:
                 depth_map[cells[v, 0], cells[v, 1]] = height[v]
         for v in range(count):
@@ -102,8 +118,8 @@ def ambient_light(
             facing = f[2, 0] * normals[v, 0] + f[2, 1] * normals[v, 1] + f[2, 2] * normals[v, 2]
             if facing <= 0:
                 continue
-            slope = min(np.sqrt(1 - min(facing, np.float32(1)) ** 2) / facing, STEEPEST_SLOPE)
-            bias = OCCLUSION_BIAS_M + 2 * OCCLUSION_CELL_M * slope  # a slanted surface does not block itself
+            slope = min(np.sqrt(1 - min(facing, np.float32(1)) ** 2) / facing, steepest)
+            bias = bias_m + 2 * cell_m * slope  # a slanted surface does not block itself
             open_cells = 0
             for row in range(cells[v, 0] - 1, cells[v, 0] + 2):
                 for column in range(cells[v, 1] - 1, cells[v, 1] + 2):
@@ -163,7 +179,6 @@ def _lit(shadow: np.ndarray, x: float, y: float, distance: float, bias: float) -
     return total / 9
 
 
-@numba.njit(cache=True, fastmath=True)
 def shade(
     picture: np.ndarray,
     face_index: np.ndarray,
@@ -184,11 +199,25 @@ def shade(
             (h', w') uint8 and its strength, see `Surface`.
         key: direction (3,) towards the light, irradiance (3,) over pi, shadow map, its frame (3, 3), centre (3,).
     """
+    _shade(picture, face_index, face_range, mesh, material, key, (SHADOW_REACH_M, SHADOW_BIAS_M, LIGHT_DISTANCE_M))
+
+
+@numba.njit(cache=True, fastmath=True)
+def _shade(
+    picture: np.ndarray,
+    face_index: np.ndarray,
+    face_range: tuple[int, int],
+    mesh: tuple,
+    material: tuple,
+    key: tuple,
+    shadows: tuple[float, float, float],
+) -> None:
     points, vertices, normals, light, faces, uv = mesh
     texture, table, tint, gloss, sharpness, scatter, detail, strength = material
     direction, irradiance, shadow, frame, center = key
+    reach_m, bias_m, light_distance_m = shadows
     rows, columns = texture.shape[:2]
-    shadow_scale = shadow.shape[0] / np.float32(2 * SHADOW_REACH_M)
+    shadow_scale = shadow.shape[0] / np.float32(2 * reach_m)
     shadow_half = np.float32((shadow.shape[0] - 1) / 2)
     normal, position, color = np.empty(3, np.float32), np.empty(3, np.float32), np.empty(3, np.float32)
     for y in range(face_index.shape[0]):
@@ -247,9 +276,9 @@ def shade(
                 sx = frame[0, 0] * px + frame[0, 1] * py + frame[0, 2] * pz
                 sy = frame[1, 0] * px + frame[1, 1] * py + frame[1, 2] * pz
                 sz = frame[2, 0] * px + frame[2, 1] * py + frame[2, 2] * pz
-                bias = SHADOW_BIAS_M * (2 - max(cosine, 0))
+                bias = bias_m * (2 - max(cosine, 0))
                 lit = _lit(shadow, sx * shadow_scale + shadow_half, sy * shadow_scale + shadow_half,
-                           LIGHT_DISTANCE_M - sz, bias)  # fmt: skip
+                           light_distance_m - sz, bias)  # fmt: skip
             # Highlights: Blinn-Phong for the key light, what the vertices mirror for the rest.
             hx = direction[0] - position[0] / distance
             hy = direction[1] - position[1] / distance

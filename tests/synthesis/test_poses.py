@@ -2,18 +2,19 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from scipy.optimize import minimize
 
-from datasets.synthesis.contact import LIMITS, Settler, capsule_radii, segment_distance
+from datasets.synthesis.contact import LIMITS, Settler, capsule_radii
 from datasets.synthesis.hand import load_open_hand
 from datasets.synthesis.kinematics import bone_transforms
 from datasets.synthesis.poses import FAMILIES, FLAW_LIMIT_M, sample_pose
-from datasets.synthesis.skeleton import ABDUCTION, BONE_INDEX, FLEXION
+from datasets.synthesis.settling import segment_distance
+from datasets.synthesis.skeleton import ABDUCTION, BONE_INDEX, FLEXION, PARENTS
 
-POSES = 25
+POSES = 12
 
 
 @pytest.fixture(scope="module")
@@ -54,6 +55,24 @@ def test_settling_opens_what_goes_through(settler):
     assert np.abs(settled - angles).max() < np.deg2rad(45)
 
 
+@pytest.mark.parametrize(
+    ("constant", "value"),
+    [
+        ("ITERATIONS", 1),
+        ("STEP_RADIANS", 0.1),
+        ("PRIOR_WEIGHT", 0.02),
+        ("LARGEST_STEP", 0.01),
+        ("TOLERANCES_M", np.array([-0.01, -0.01])),
+        ("PARENTS", np.zeros_like(PARENTS) - 1),
+        ("LIMITS", LIMITS / 2),
+    ],
+)
+def test_another_constant_gives_another_pose(settler, monkeypatch, constant, value):
+    before = draw(settler, "fist", 1)[0].angles
+    monkeypatch.setattr(f"datasets.synthesis.contact.{constant}", value)
+    assert np.abs(draw(settler, "fist", 1)[0].angles - before).max() > 1e-4
+
+
 def test_pinching_pads_meet(settler):
     gaps = []
     for pose in draw(settler, "pinch"):
@@ -82,6 +101,7 @@ def test_the_same_generator_state_gives_the_same_pose(settler):
 points = arrays(np.float64, (4, 3), elements=st.floats(-1, 1, width=32))
 
 
+@settings(max_examples=40, deadline=None)
 @given(points)
 def test_segment_distance_is_the_smallest(ends):
     a, b, c, d = ends

@@ -27,12 +27,17 @@ from handmesh.joints import NUM_JOINTS
 from tests.rendered_freihand import silhouette
 
 INNER_JOINTS = [joint for joint in range(NUM_JOINTS) if joint % 4 or joint == 0]
-SAMPLES = 60
+SAMPLES = 30
 
 
 @pytest.fixture(scope="module")
 def generator():
     return HandGenerator(GeneratorSettings(seed=3, clear=True))
+
+
+@pytest.fixture(scope="module")
+def hand(generator):
+    return generator.hand
 
 
 @pytest.fixture(scope="module")
@@ -61,11 +66,15 @@ def test_rasterizer_against_brute_force(rng):
             assert inverse[row, column] == pytest.approx(nearest, rel=1e-4)
 
 
-def test_faces_at_the_camera_are_left_out():
+def test_faces_at_the_camera_are_left_out(monkeypatch):
     index, inverse = empty_buffers(8, 8)
     points = np.array([[0, 0], [8, 0], [0, 8]], np.float32)
-    rasterize(points, np.array([0.001, 1, 1], np.float32), np.array([[0, 1, 2]], np.int32), index, inverse)
+    face = (points, np.array([0.001, 1, 1], np.float32), np.array([[0, 1, 2]], np.int32), index, inverse)
+    rasterize(*face)
     assert (index == NO_FACE).all()
+    monkeypatch.setattr("datasets.synthesis.rasterizer.NEAR_M", 0.0)
+    rasterize(*face)
+    assert (index == 0).any()
 
 
 def facing_plane(cells=76, side=0.3, distance=1.0):
@@ -97,25 +106,55 @@ def test_a_roof_takes_light_away():
     assert light[center, 3] < 0.3 < 0.9 < light[len(vertices) + center, 3]
 
 
-@pytest.mark.parametrize("angle", [0, 35, 60])
-def test_matt_surfaces_follow_lamberts_law(angle):
-    vertices, faces, uv = facing_plane()
-    normals = vertex_normals(vertices, faces)
-    direction = np.array([np.sin(np.deg2rad(angle)), 0, -np.cos(np.deg2rad(angle))], np.float32)
-    center, frame = vertices.mean(axis=0), frame_along(direction)
-    light = np.full((len(vertices), 5), 0.25, np.float32)
+@pytest.mark.parametrize(
+    ("constant", "value"),
+    [("OCCLUSION_CELL_M", 0.05), ("OCCLUSION_CELLS", 20), ("OCCLUSION_BIAS_M", 0.1), ("STEEPEST_SLOPE", 50.0)],
+)
+def test_another_constant_gives_other_ambient_light(hand, monkeypatch, constant, value):
+    normals = vertex_normals(hand.vertices, hand.faces)
+    scene = (hand.vertices, normals, hand.vertices.mean(axis=0), AMBIENT_FRAMES, np.ones((20, 3), np.float32))
+    before = ambient_light(*scene)
+    monkeypatch.setattr(f"datasets.synthesis.shading.{constant}", value)
+    assert np.abs(ambient_light(*scene) - before).max() > 0.01
+
+
+@pytest.mark.parametrize(("constant", "value"), [("SHADOW_BIAS_M", 0.2), ("LIGHT_DISTANCE_M", 8.0)])
+def test_another_constant_gives_other_shadows(monkeypatch, constant, value):
+    """A roof hides the plane from the light, unless the shadow is looked up elsewhere."""
+    vertices, faces, uv = facing_plane(side=0.1)
+    both = np.concatenate([vertices, vertices - np.float32([0, 0, 0.1])])
+    direction = np.array([0, 0, -1], np.float32)
+    center, frame = both.mean(axis=0), frame_along(direction)
+    shadow = shadow_map(both, np.concatenate([faces, faces + len(vertices)]), center, frame)
+    before = lit_picture(vertices, faces, uv, shadow, frame, center, direction)
+    monkeypatch.setattr(f"datasets.synthesis.shading.{constant}", value)
+    assert np.abs(lit_picture(vertices, faces, uv, shadow, frame, center, direction) - before).max() > 0.1
+
+
+def lit_picture(vertices, faces, uv, shadow, frame, center, direction):
+    """A matt grey mesh (64, 64, 3) in the light of one lamp and a little from all around."""
     points = project(vertices, np.array([[100, 0, 31.5], [0, 100, 31.5], [0, 0, 1.0]])).astype(np.float32)
     index, inverse = empty_buffers(64, 64)
     rasterize(points, vertices[:, 2], faces, index, inverse)
     picture, texture = np.zeros((64, 64, 3), np.float32), np.full((4, 4, 3), 188, np.uint8)
+    light = np.full((len(vertices), 5), 0.25, np.float32)
     shade(
         picture,
         index,
         (0, len(faces)),
-        (points, vertices, normals, light, faces, uv),
+        (points, vertices, vertex_normals(vertices, faces), light, faces, uv),
         Surface(vertices, faces, uv, texture, gloss=0.0, sharpness=10.0).material(),
-        (direction, np.ones(3, np.float32), shadow_map(vertices, faces, center, frame), frame, center),
+        (direction, np.ones(3, np.float32), shadow, frame, center),
     )
+    return picture
+
+
+@pytest.mark.parametrize("angle", [0, 35, 60])
+def test_matt_surfaces_follow_lamberts_law(angle):
+    vertices, faces, uv = facing_plane()
+    direction = np.array([np.sin(np.deg2rad(angle)), 0, -np.cos(np.deg2rad(angle))], np.float32)
+    center, frame = vertices.mean(axis=0), frame_along(direction)
+    picture = lit_picture(vertices, faces, uv, shadow_map(vertices, faces, center, frame), frame, center, direction)
     expected = SRGB_TO_LINEAR[188] * (0.25 + np.cos(np.deg2rad(angle)))
     np.testing.assert_allclose(picture[28:36, 28:36], expected, rtol=1e-3)
 
@@ -197,8 +236,15 @@ def test_skin_tones_reach_from_light_to_dark(generator):
     assert np.diff(levels).max() < 25
 
 
+def sibling(generator, **settings):
+    """A generator of other settings with the same textures and lights."""
+    other = HandGenerator(GeneratorSettings(clear=True, **settings))
+    other.renderer = generator.renderer
+    return other
+
+
 def test_left_hands_are_mirror_images(generator, samples):
-    left = HandGenerator(GeneratorSettings(seed=3, clear=True, left=True)).sample(EVALUATION, 7)
+    left = sibling(generator, seed=3, left=True).sample(EVALUATION, 7)
     right = samples[7]
     np.testing.assert_array_equal(left.mask[:, ::-1], right.mask)
     np.testing.assert_allclose(left.vertices_m * [-1, 1, 1], right.vertices_m, atol=1e-12)
@@ -212,16 +258,16 @@ def test_each_sample_is_a_function_of_seed_stream_and_index(generator, samples):
     again = HandGenerator(GeneratorSettings(seed=3, clear=True)).sample(EVALUATION, 5)
     assert again.jpeg == samples[5].jpeg
     np.testing.assert_array_equal(again.vertices_m, samples[5].vertices_m)
-    others = [generator.sample(0, 5), HandGenerator(GeneratorSettings(seed=4, clear=True)).sample(EVALUATION, 5)]
+    others = [generator.sample(0, 5), sibling(generator, seed=4).sample(EVALUATION, 5)]
     assert all(other.jpeg != samples[5].jpeg for other in others)
 
 
 def test_folders_without_anything_usable_are_named(tmp_path):
     with pytest.raises(InputError, match="no such folder"):
         load_skins(tmp_path / "absent")
-    with pytest.raises(InputError, match="--skins"):
+    with pytest.raises(InputError, match="no .jpg"):
         load_skins(tmp_path)
-    with pytest.raises(InputError, match="--hdri"):
+    with pytest.raises(InputError, match="no .hdr"):
         load_environments(tmp_path)
     for content in (
         b"#?RADIANCE\nbroken",
