@@ -1,7 +1,7 @@
 """Training augmentation: mirrored hands, rotation, a jittered crop around the silhouette, and colour.
 
 What happens to a sample is drawn first; `augment` then does it with OpenCV, one step after the other, as the reference
-did. `datasets.pixels` and `datasets.device` do the same faster.
+did. `datasets.batch` does the same to a whole batch on the network's device.
 """
 
 import math
@@ -21,7 +21,6 @@ from handmesh.geometry import (
 )
 from handmesh.joints import lean
 from handmesh.outline import largest_contour
-from utils.compiled import compiled
 
 CROP_MARGIN = 1.3  # crop size over silhouette size
 CROP_MARGIN_JITTER = 0.2
@@ -112,12 +111,13 @@ def draw_augmentation(sample: HandSample, settings: AugmentationSettings, rng: n
         box = _upright_crop(sample.landmarks_px, side, mirrored, angle, rng)
         return Augmentation(mirrored, *box, draw_jitter(rng) if settings.color else None)
     contour = largest_contour(sample.mask > 127)
-    bounds = np.empty((2, 2))
-    if contour is None or not _bounds_inside(contour[:, 0], _turn(side, mirrored, angle), side, bounds):
-        # No mask, or turned out of the image: take what the landmarks span.
-        points = _turned(sample.landmarks_px, side, mirrored, angle)
-        bounds = np.stack([points.min(axis=0), points.max(axis=0)])
-    box = silhouette_crop(*bounds, settings.position, rng)
+    outline = np.empty((0, 2)) if contour is None else _turned(contour[:, 0], side, mirrored, angle)
+    x, y = np.ascontiguousarray(outline.T)
+    inside = (x > -0.5) & (x < side - 0.5) & (y > -0.5) & (y < side - 0.5)
+    if not inside.any():  # no mask, or turned out of the image: take what the landmarks span
+        (x, y), inside = _turned(sample.landmarks_px, side, mirrored, angle).T, slice(None)
+    low, high = np.array([x[inside].min(), y[inside].min()]), np.array([x[inside].max(), y[inside].max()])
+    box = silhouette_crop(low, high, settings.position, rng)
     return Augmentation(mirrored, angle, *box, draw_jitter(rng) if settings.color else None)
 
 
@@ -146,22 +146,6 @@ def _turn(image_size: int, mirrored: bool, angle_degrees: int) -> np.ndarray:
 
 def _turned(points_px: np.ndarray, image_size: int, mirrored: bool, angle_degrees: int) -> np.ndarray:
     return transform_points(points_px, _turn(image_size, mirrored, angle_degrees))
-
-
-@compiled
-def _bounds_inside(points_px: np.ndarray, affine: np.ndarray, side: int, bounds: np.ndarray) -> bool:
-    """Whether any of points (N, 2), mapped, lies in an image; fills the smallest and largest (2, 2) of those."""
-    found = False
-    for i in range(len(points_px)):
-        x = affine[0, 0] * points_px[i, 0] + affine[0, 1] * points_px[i, 1] + affine[0, 2]
-        y = affine[1, 0] * points_px[i, 0] + affine[1, 1] * points_px[i, 1] + affine[1, 2]
-        if not (-0.5 < x < side - 0.5 and -0.5 < y < side - 0.5):
-            continue
-        if not found:
-            bounds[:, 0], bounds[:, 1], found = x, y, True
-        bounds[0, 0], bounds[0, 1] = min(bounds[0, 0], x), min(bounds[0, 1], y)
-        bounds[1, 0], bounds[1, 1] = max(bounds[1, 0], x), max(bounds[1, 1], y)
-    return found
 
 
 def augment(sample: HandSample, drawn: Augmentation, size: int) -> HandSample:

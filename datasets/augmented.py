@@ -9,12 +9,10 @@ from torch.utils.data import Dataset
 
 from datasets.augmentation import AugmentationSettings, HandSample, augment, augmented_geometry, draw_augmentation
 from datasets.color import ColorJitter
-from datasets.heatmaps import landmark_heatmaps
-from datasets.pixels import augmented_pixels, joined_channels
 from handmesh.geometry import INPUT_MEAN, INPUT_SIZE_PX, INPUT_STD, MESH_SCALE_M, to_network_input
 
 HEATMAP_DOWNSCALE = 2
-REFERENCE, HOST, DEVICE = "reference", "host", "device"
+REFERENCE, DEVICE = "reference", "device"
 
 
 @dataclass(frozen=True)
@@ -26,8 +24,8 @@ class SampleSettings:
         augmentation: how much to augment.
         mean, std: see `to_network_input`.
         seed: of the augmentation.
-        pixels: who augments: `reference`, OpenCV step by step; `host`, the data workers in one go; `device`, the
-            network's device. `datasets.device.finish_batch` completes batches of the latter two.
+        pixels: who augments: `reference`, data workers with OpenCV, step by step; or `device`, the network's device.
+            `datasets.batch.finish_batch` completes the batches of both.
     """
 
     size: int = INPUT_SIZE_PX
@@ -35,7 +33,7 @@ class SampleSettings:
     mean: float = INPUT_MEAN
     std: float = INPUT_STD
     seed: int = 0
-    pixels: str = REFERENCE
+    pixels: str = DEVICE
 
 
 class AugmentedHands(Dataset, ABC):
@@ -56,41 +54,35 @@ class AugmentedHands(Dataset, ABC):
     def __getitem__(self, key: tuple[int, int]) -> dict[str, np.ndarray]:
         """Sample (epoch, index).
 
-        From `reference`: `image` (3, S, S), `mesh` (V, 3) in units of 0.2 m from the wrist, `heatmaps`
-        (21, S/2, S/2), `landmarks_px` (21, 2) and `silhouette` (S/2, S/2), all float32, and whether the sample is
-        `mirrored`. Otherwise what `finish_batch` takes.
+        `mesh` (V, 3) in units of 0.2 m from the wrist and `landmarks_px` (21, 2), float32, and whether `mirrored`.
+        From `reference` also `image` (3, S, S) and `silhouette` (S/2, S/2), float32; otherwise the `planes` (4, H, H)
+        uint8 of the image as it is, red, green, blue and mask, and what is to happen to them.
         """
         epoch, index = key
         settings, size = self.settings, self.settings.size
         sample = self.read(index, epoch)
         drawn = draw_augmentation(sample, settings.augmentation, np.random.default_rng((settings.seed, epoch, index)))
-        if settings.pixels == REFERENCE:
-            return self._finished(augment(sample, drawn, size)) | {"mirrored": np.bool_(drawn.mirrored)}
         landmarks, vertices = augmented_geometry(sample, drawn, size)
         geometry = {
             "landmarks_px": landmarks.astype(np.float32),
             "mesh": (vertices / MESH_SCALE_M).astype(np.float32),
             "mirrored": np.bool_(drawn.mirrored),
         }
-        if settings.pixels == HOST:
-            image, mask = augmented_pixels(sample, drawn, size)
-            return geometry | {"pixels": image, "mask": mask}
+        if settings.pixels == REFERENCE:
+            done = augment(sample, drawn, size)
+            return geometry | {
+                "image": to_network_input(done.image, settings.mean, settings.std),
+                "silhouette": half_size(done.mask).astype(np.float32) / 255,
+            }
         side = sample.image.shape[0]
+        planes = np.empty((4, side, side), np.uint8)
+        cv2.split(sample.image, list(planes[:3]))
+        planes[3] = sample.mask
         return geometry | {
-            "planes": np.ascontiguousarray(joined_channels(sample).transpose(2, 0, 1)),
+            "planes": planes,
             "affine": drawn.affine(side, size),
             "window_px": drawn.window_px(side, size),
             "color": (drawn.color or ColorJitter()).numbers(),
-        }
-
-    def _finished(self, sample: HandSample) -> dict[str, np.ndarray]:
-        settings = self.settings
-        return {
-            "image": to_network_input(sample.image, settings.mean, settings.std),
-            "mesh": (sample.vertices_m / MESH_SCALE_M).astype(np.float32),
-            "landmarks_px": sample.landmarks_px.astype(np.float32),
-            "heatmaps": landmark_heatmaps(sample.landmarks_px, settings.size, HEATMAP_DOWNSCALE),
-            "silhouette": half_size(sample.mask).astype(np.float32) / 255,
         }
 
 

@@ -28,7 +28,7 @@ class ColorJitter:
     hue_degrees: float = 0.0
 
     def numbers(self) -> np.ndarray:
-        """For the fast versions, (6,) float32: brightness, contrast before and after saturation and hue, saturation,
+        """For `datasets.batch`, (6,) float32: brightness, contrast before and after saturation and hue, saturation,
         hue in sextants, and whether there is anything to do to saturation and hue."""
         before, after = (self.contrast, 1.0) if self.contrast_first else (1.0, self.contrast)
         in_hsv = self.saturation != 1 or self.hue_degrees != 0

@@ -1,28 +1,30 @@
 """Target heat maps of 2D landmarks, in closed form."""
 
-import numpy as np
+import torch
+from torch import Tensor
 
 PATCH_RADIUS_PX = 6
 SIGMA_PX = 3.5
 
 
-def landmark_heatmaps(landmarks_px: np.ndarray, image_size: int, downscale: int = 1) -> np.ndarray:
-    """A 13 x 13 Gaussian patch with peak 1 around each landmark's pixel, clipped at the borders.
+def landmark_heatmaps(landmarks_px: Tensor, image_size: int) -> Tensor:
+    """A 13 x 13 Gaussian patch with peak 1 around each landmark's pixel, clipped at the borders, at half the size.
 
-    The patch is separable, and so is averaging blocks of pixels (what a bilinear resize by an integer factor of two
-    does): each map is an outer product of two vectors.
+    The patch is separable, and so is averaging blocks of 2 x 2 pixels (what a bilinear resize to half the size does):
+    each map is an outer product of two vectors.
 
     Args:
-        landmarks_px: (J, 2) positions, rounded to pixels here. A landmark left of or above the image has no patch.
+        landmarks_px: (B, J, 2) positions, rounded to pixels here. A landmark left of or above the image, or one that is
+            not a number, has no patch.
         image_size: side of the full-resolution map.
-        downscale: 1, or 2 for maps of half the size.
 
     Returns:
-        (J, image_size / downscale, image_size / downscale) float32.
+        (B, J, image_size / 2, image_size / 2) float32.
     """
-    pixels = np.rint(landmarks_px)
-    offsets = np.arange(image_size) - pixels[:, :, None]  # (J, 2, image_size)
-    profile = np.where(np.abs(offsets) <= PATCH_RADIUS_PX, np.exp(-(offsets**2) / (2 * SIGMA_PX**2)), 0)
-    profile *= (pixels >= 0).all(axis=1)[:, None, None]
-    profile = profile.reshape(*profile.shape[:2], -1, downscale).mean(axis=-1).astype(np.float32)
-    return profile[:, 1, :, None] * profile[:, 0, None, :]
+    pixels = landmarks_px.round().nan_to_num(-1)[..., None]  # (B, J, 2, 1)
+    outside = PATCH_RADIUS_PX + 1  # as far as it needs to be known: the exponential of large numbers is slow
+    offsets = (torch.arange(image_size, device=pixels.device) - pixels).clamp(-outside, outside)
+    profile = torch.exp(-offsets.square() / (2 * SIGMA_PX**2)) * (offsets.abs() < outside)
+    profile = profile * (pixels >= 0).all(dim=2, keepdim=True)
+    profile = ((profile[..., 0::2] + profile[..., 1::2]) / 2).float()
+    return profile[:, :, 1, :, None] * profile[:, :, 0, None, :]

@@ -8,7 +8,7 @@ import pytest
 import trimesh
 
 from datasets.augmentation import AugmentationSettings
-from datasets.augmented import SampleSettings
+from datasets.augmented import REFERENCE, SampleSettings
 from datasets.freihand import FreiHANDEvaluation, FreiHANDTraining
 from datasets.sampler import EpochBatches
 from handmesh.errors import InputError
@@ -24,7 +24,9 @@ def copy(rendered_freihand, tmp_path):
 
 def training(root, template, **changes):
     num_vertices = changes.pop("num_vertices", template.num_vertices[0])
-    return FreiHANDTraining(root, num_vertices, SampleSettings(**({"size": 96, "seed": 1} | changes)))
+    return FreiHANDTraining(
+        root, num_vertices, SampleSettings(**({"size": 96, "seed": 1, "pixels": REFERENCE} | changes))
+    )
 
 
 def test_samples(rendered_freihand, template):
@@ -36,7 +38,6 @@ def test_samples(rendered_freihand, template):
         "image": (3, 96, 96),
         "mesh": (750, 3),
         "landmarks_px": (21, 2),
-        "heatmaps": (21, 48, 48),
         "silhouette": (48, 48),
         "mirrored": (),
     }
@@ -132,7 +133,7 @@ def test_missing_images_and_masks_are_named_before_training(copy, template):
 
 
 def test_another_topology_is_named(copy, template):
-    with pytest.raises(InputError, match="750 vertices, and a template of 778.*--template"):
+    with pytest.raises(InputError, match="750 vertices, and a template of 778.*template/mano"):
         training(copy, template, num_vertices=778)
 
 

@@ -31,7 +31,7 @@ from handmesh.geometry import (
     transform_points,
 )
 from handmesh.outline import largest_contour, predicted_contour
-from models.predictor import heatmap_peaks
+from handmesh.predictor import heatmap_peaks
 from tests.conftest import shared_file
 from tests.rendered_freihand import place_hand, render
 
@@ -41,6 +41,7 @@ def golden():
     return np.load(shared_file("golden", "image_ops.npz"))
 
 
+@pytest.mark.shared_data
 def test_crops_of_the_reference(golden):
     for (left, top, right, bottom), expected in zip(golden["boxes"], golden["crops"], strict=True):
         crop = crop_image(golden["img"], np.array([left + right, top + bottom]) / 2, (right - left) / 2, 224)
@@ -48,6 +49,7 @@ def test_crops_of_the_reference(golden):
         assert np.abs(crop.astype(int) - expected).max() <= 1
 
 
+@pytest.mark.shared_data
 def test_rotations_of_the_reference(golden):
     for angle, expected in zip(golden["angles"], golden["rotated"], strict=True):
         rotated = cv2.warpAffine(golden["img"], rotation_affine(224, angle), (224, 224))
@@ -59,36 +61,50 @@ def test_a_rotation_is_opencvs(angle):
     np.testing.assert_allclose(rotation_affine(224, angle), cv2.getRotationMatrix2D((112, 112), angle, 1), atol=1e-9)
 
 
+def halved(maps):
+    return maps.reshape(*maps.shape[:-2], maps.shape[-2] // 2, 2, maps.shape[-1] // 2, 2).mean(axis=(-3, -1))
+
+
+@pytest.mark.shared_data
 def test_heatmaps_of_the_reference(golden):
-    heatmaps = landmark_heatmaps(golden["uv"], 224)
-    np.testing.assert_allclose(heatmaps[:8], golden["heatmaps"], atol=1e-6)
-    np.testing.assert_allclose(heatmaps.sum(axis=(1, 2)), golden["heatmap_sums"], rtol=1e-5)
+    heatmaps = landmark_heatmaps(torch.from_numpy(golden["uv"])[None], 224)[0].numpy()
+    np.testing.assert_allclose(heatmaps[:8], halved(golden["heatmaps"]), atol=1e-6)
+    np.testing.assert_allclose(4 * heatmaps.sum(axis=(1, 2)), golden["heatmap_sums"], rtol=1e-5)
 
 
+@pytest.mark.shared_data
 def test_peaks_of_the_reference(golden):
-    position, confidence = heatmap_peaks(torch.from_numpy(golden["map"]), 224)
+    position, confidence = heatmap_peaks(golden["map"], 224)
     np.testing.assert_allclose(position, golden["map_uv"], rtol=1e-6)
     np.testing.assert_array_equal(confidence[..., None], golden["map_conf"].astype(np.float32))
 
 
+@pytest.mark.shared_data
 def test_input_of_the_reference(golden):
     image = to_network_input(golden["img"], 0.5, 0.5)
     np.testing.assert_allclose(image[:, ::8, ::8], golden["base_transform"], atol=1e-6)
 
 
 @settings(deadline=None, max_examples=25)
-@given(st.lists(st.tuples(st.integers(-30, 250), st.integers(-30, 250)), min_size=1, max_size=4))
-def test_half_size_heatmaps_are_the_resized_full_ones(points):
-    full = landmark_heatmaps(np.array(points), 224)
-    half = landmark_heatmaps(np.array(points), 224, downscale=2)
-    resized = np.stack([cv2.resize(heatmap, (112, 112)) for heatmap in full])
-    np.testing.assert_allclose(half, resized, atol=1e-6)
+@given(st.integers(0, 2**31 - 1), st.integers(4, 40))
+def test_heatmaps_are_gaussian_patches_at_half_size(seed, half):
+    landmarks = np.random.default_rng(seed).uniform(-12, 2 * half + 12, (1, 24, 2)).astype(np.float32)
+    landmarks[0, 0] = 0.5, 2.5  # rounded to even
+    landmarks[0, 1:4] = [[np.nan], [-np.inf], [np.inf]]
+    y, x = np.mgrid[: 2 * half, : 2 * half]
+    expected = np.zeros((24, 2 * half, 2 * half))
+    for number, (left, top) in enumerate(np.rint(landmarks[0])):
+        if left >= 0 and top >= 0:
+            inside = np.maximum(abs(x - left), abs(y - top)) <= 6
+            expected[number][inside] = np.exp(-((x - left) ** 2 + (y - top) ** 2)[inside] / (2 * 3.5**2))
+    found = landmark_heatmaps(torch.from_numpy(landmarks), 2 * half)[0]
+    np.testing.assert_allclose(found, halved(expected), atol=1e-6)
 
 
 def test_a_landmark_survives_the_heatmap():
-    landmarks = np.array([[10.0, 20], [101, 57], [200, 223]])
-    position, confidence = heatmap_peaks(torch.from_numpy(landmark_heatmaps(landmarks, 224, 2))[None], 224)
-    assert np.abs(position[0].numpy() - landmarks).max() <= 1
+    landmarks = torch.tensor([[10.0, 20], [101, 57], [200, 223]])
+    position, confidence = heatmap_peaks(landmark_heatmaps(landmarks[None], 224).numpy(), 224)
+    assert np.abs(position[0] - landmarks.numpy()).max() <= 1
     assert (confidence > 0.9).all()
 
 

@@ -4,7 +4,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from datasets.heatmaps import PATCH_RADIUS_PX, SIGMA_PX
+from datasets.heatmaps import landmark_heatmaps
 
 
 def warp_batch(planes: Tensor, affine: Tensor, window_px: Tensor, size: int) -> Tensor:
@@ -55,42 +55,41 @@ def jitter_batch(images: Tensor, numbers: Tensor) -> Tensor:
     return (torch.where(in_hsv > 0, turned, images) * after).clamp(0, 255)
 
 
-def landmark_heatmaps(landmarks_px: Tensor, image_size: int) -> Tensor:
-    """`datasets.heatmaps.landmark_heatmaps` at half size, of a batch (B, J, 2): (B, J, S / 2, S / 2) float32."""
-    pixels = landmarks_px.round().nan_to_num(-1)[..., None]  # (B, J, 2, 1)
-    outside = PATCH_RADIUS_PX + 1  # as far as it needs to be known: the exponential of large numbers is slow
-    offsets = (torch.arange(image_size, device=pixels.device) - pixels).clamp(-outside, outside)
-    profile = torch.exp(-offsets.square() / (2 * SIGMA_PX**2)) * (offsets.abs() < outside)
-    profile = profile * (pixels >= 0).all(dim=2, keepdim=True)
-    profile = ((profile[..., 0::2] + profile[..., 1::2]) / 2).float()
-    return profile[:, :, 1, :, None] * profile[:, :, 0, None, :]
+def augment_batch(planes: Tensor, affine: Tensor, window_px: Tensor, color: Tensor, size: int) -> tuple[Tensor, Tensor]:
+    """Images (B, 3, S, S), channels last, and masks (B, S, S), in grey levels; see `warp_batch` and `jitter_batch`."""
+    at_a_time = 2 if planes.device.type == "cpu" else len(planes)  # what is computed on the way fits a CPU's cache
+    images, masks = [], []
+    for *places, jitter in zip(*(part.split(at_a_time) for part in (planes, affine, window_px, color)), strict=True):
+        warped = warp_batch(*places, size)
+        images.append(jitter_batch(warped[:, :3], jitter).contiguous(memory_format=torch.channels_last))
+        masks.append(warped[:, 3])
+    return torch.cat(images), torch.cat(masks)
 
 
 def finish_batch(batch: dict[str, Tensor], size: int, mean: float, std: float) -> dict[str, Tensor]:
     """From what data workers hand over to what a training step takes, on the device of the batch.
 
     Args:
-        batch: `landmarks_px` (B, 21, 2), `mesh` (B, V, 3) and `mirrored` (B,) with `pixels` (B, S, S, 3) and `mask`
-            (B, S/2, S/2) uint8, or, where the warp is still to be done, with `planes` (B, 4, H, H) uint8, `affine`,
-            `window_px` and `color`. A batch of finished samples is returned as it is.
+        batch: `landmarks_px` (B, 21, 2), `mesh` (B, V, 3) and `mirrored` (B,), with one of
+            `planes` (B, 4, H, H) uint8, `affine`, `window_px` and `color`: still to be augmented;
+            `image` (B, 3, S, S) and `silhouette` (B, S/2, S/2): augmented by the reference;
+            `early` (B, S/8, S/8, C) float16 and `silhouette` uint8: of `datasets.features`.
         size, mean, std: of the network's input.
 
     Returns:
-        `image` (B, 3, S, S) channels last, `mesh`, `landmarks_px`, `mirrored`, `heatmaps` (B, 21, S/2, S/2) and
-        `silhouette` (B, S/2, S/2), as the samples of `datasets.augmented.AugmentedHands` but for rounding and
-        interpolation.
+        `image` (B, 3, S, S), or the `early` maps (B, C, S/8, S/8), both channels last; `mesh`, `landmarks_px`,
+        `mirrored`, `heatmaps` (B, 21, S/2, S/2) and `silhouette` (B, S/2, S/2) in [0, 1].
     """
+    finished = {name: batch[name] for name in ("mesh", "landmarks_px", "mirrored")}
+    finished["heatmaps"] = landmark_heatmaps(batch["landmarks_px"], size)
     if "planes" in batch:
-        planes = warp_batch(batch["planes"], batch["affine"], batch["window_px"], size)
-        image = jitter_batch(planes[:, :3], batch["color"]).contiguous(memory_format=torch.channels_last)
-        mask = F.avg_pool2d(planes[:, 3], 2)
-    elif "pixels" in batch:
-        image, mask = batch["pixels"].permute(0, 3, 1, 2).float(), batch["mask"]
+        images, masks = augment_batch(*(batch[name] for name in ("planes", "affine", "window_px", "color")), size)
+        finished["image"] = images.mul_(1 / (255 * std)).sub_(mean / std)
+        finished["silhouette"] = F.avg_pool2d(masks, 2) / 255
+    elif "early" in batch:
+        finished["early"] = batch["early"].float().permute(0, 3, 1, 2)
+        finished["silhouette"] = batch["silhouette"].float() / 255
     else:
-        return batch
-    return {
-        "image": image.mul_(1 / (255 * std)).sub_(mean / std),
-        **{name: batch[name] for name in ("mesh", "landmarks_px", "mirrored")},
-        "heatmaps": landmark_heatmaps(batch["landmarks_px"], size),
-        "silhouette": mask / 255,
-    }
+        finished["image"] = batch["image"].contiguous(memory_format=torch.channels_last)
+        finished["silhouette"] = batch["silhouette"]
+    return finished
