@@ -7,7 +7,7 @@ from torch.utils.data import Dataset
 
 from datasets.augmentation import HandSample
 from datasets.augmented import REFERENCE, AugmentedHands, SampleSettings
-from datasets.cache import open_cache
+from datasets.cache import CachedHands
 from datasets.freihand_files import FreiHANDFiles, read_rows, require_numbered
 from handmesh.geometry import EVALUATION_HALF_PX, INPUT_MEAN, INPUT_STD, crop_image, crop_intrinsics, to_network_input
 from handmesh.images import read_image
@@ -34,7 +34,7 @@ class FreiHANDTraining(AugmentedHands):
         if cache is None:
             self.source = FreiHANDFiles(self.root, num_vertices)
         else:
-            self.source = open_cache(Path(cache), self.root, num_vertices)
+            self.source = CachedHands(Path(cache), self.root, num_vertices)
             self.in_threads = settings.pixels != REFERENCE
 
     def __len__(self) -> int:

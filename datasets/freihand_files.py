@@ -54,6 +54,7 @@ class FreiHANDFiles:
                 f"versions ({', '.join(VERSIONS)}) of each, numbered index + k * {annotations}"
             )
         self.num_images = images
+        self.side = len(read_image(self.root / "training/rgb" / f"{0:08d}.jpg"))
         require_numbered(self.root / "training/mask", "jpg", annotations)
         if self.vertices is None:
             require_numbered(self.root / "training/mesh", "ply", annotations)
@@ -66,10 +67,10 @@ class FreiHANDFiles:
         row = index % len(self.K)
         image = read_image(self.root / "training/rgb" / f"{index:08d}.jpg")
         mask = read_image(self.root / "training/mask" / f"{row:08d}.jpg", cv2.IMREAD_GRAYSCALE)
-        if mask.shape != image.shape[:2] or mask.shape[0] != mask.shape[1]:
+        if not mask.shape == image.shape[:2] == (self.side, self.side):
             raise InputError(
                 f"{self.root}: image {index:08d} is {image.shape[1]} x {image.shape[0]} and its mask "
-                f"{mask.shape[1]} x {mask.shape[0]} px; expected equal squares"
+                f"{mask.shape[1]} x {mask.shape[0]} px; expected squares of {self.side} px, as the first image"
             )
         return HandSample(
             image=image,
@@ -124,8 +125,8 @@ def check_topology(path: Path, found: int, expected: int) -> None:
     """Raise InputError unless a mesh of the data has as many vertices as the template."""
     if found != expected:
         raise InputError(
-            f"{path}: meshes of {found} vertices, and a template of {expected}. Name the template that the data was "
-            "made with: --template template/mano for FreiHAND (778), see template/README.md"
+            f"{path}: meshes of {found} vertices, and a template of {expected}. Choose the template that the data was "
+            "made with: template/mano for FreiHAND (778), see template/README.md"
         )
 
 

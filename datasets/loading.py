@@ -2,11 +2,13 @@
 
 import multiprocessing
 import os
+import sys
 import threading
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import islice
+from multiprocessing.context import BaseContext
 
 import cv2
 from torch import Tensor
@@ -24,44 +26,42 @@ def load_batches(
     batches: Sampler[list[Key]] | list[list[Key]],
     workers: int,
     for_gpu: bool = False,
-    collate: Callable[[list], Batch] = default_collate,
 ) -> Iterator[Batch]:
     """The batches of a dataset, in order.
 
     Args:
         dataset: whose `in_threads` says whether threads can make its samples at the same time, that is by code that
-            releases Python's lock. They hand a batch over as it is; what processes make is copied, which takes longer
-            than making it.
+            releases Python's lock. They hand a batch over as it is; what processes make is copied.
         batches: keys of each batch.
         workers: how many threads or processes; 0: made when it is asked for.
         for_gpu: put batches where a GPU can fetch them. Processes make them in any case: the main thread starts the
             kernels one after the other, and would wait for Python's lock each time.
-        collate: how threads make a batch of samples. Processes, and `workers=0`, use `default_collate`: what they make
-            is copied, and finished later.
     """
     if workers and dataset.in_threads and not for_gpu:
-        return _by_threads(dataset, batches, workers, collate)
+        return _by_threads(dataset, batches, workers)
     loader = DataLoader(
         dataset,
         batch_sampler=batches,
         num_workers=workers,
         pin_memory=for_gpu,
         worker_init_fn=start_worker,
-        multiprocessing_context="fork" if workers else None,  # generators share what they have read
+        multiprocessing_context=process_context() if workers else None,
     )
     return iter(loader)
 
 
-def _by_threads(
-    dataset: Dataset,
-    batches: Iterable[list[Key]],
-    workers: int,
-    collate: Callable[[list], Batch],
-) -> Iterator[Batch]:
+def process_context() -> BaseContext:
+    """How processes start: as `multiprocessing.set_start_method` says; otherwise as copies of this one where that is
+    safe, on Linux, so that they share the textures and lights that a generator has read."""
+    method = multiprocessing.get_start_method(allow_none=True)
+    return multiprocessing.get_context(method or ("fork" if sys.platform == "linux" else None))
+
+
+def _by_threads(dataset: Dataset, batches: Iterable[list[Key]], workers: int) -> Iterator[Batch]:
     cv2.setNumThreads(0)  # the threads here are as many as were asked for
 
     def make(keys: list[Key]) -> Batch:
-        return collate([dataset[key] for key in keys])
+        return default_collate([dataset[key] for key in keys])
 
     remaining = iter(batches)
     pool = ThreadPoolExecutor(workers, thread_name_prefix="samples")
@@ -80,7 +80,8 @@ def start_worker(_worker: int) -> None:
     the SIGTERM that a terminal, `timeout` or a job script sends to the whole group: it is for the main process to act
     on them, and it still needs its workers to finish the step."""
     cv2.setNumThreads(0)
-    os.setpgrp()
+    if hasattr(os, "setpgrp"):
+        os.setpgrp()
 
 
 def start_maker() -> None:

@@ -40,11 +40,11 @@ class EpochBatches(Sampler[list[tuple[int, int]]]):
             raise InputError("the training data holds no samples")
         if batch_size % (parts * ranks):
             raise InputError(
-                f"--batch_size {batch_size} samples a step cannot be shared by {ranks} processes with --accumulate "
-                f"{parts}: expected a multiple of {parts * ranks}"
+                f"{batch_size} samples a step cannot be shared by {ranks} processes in {parts} batches each: expected "
+                f"a multiple of {parts * ranks}"
             )
         if num_samples < batch_size and parts * ranks > 1:
-            raise InputError(f"{num_samples} samples do not fill one --batch_size {batch_size}")
+            raise InputError(f"{num_samples} samples do not fill one step of {batch_size}")
         self.parts, self.rank, self.ranks = parts, rank, ranks
         self.num_samples, self.batch_size, self.epochs, self.seed = num_samples, batch_size, epochs, seed
         self.start_step = start_step

@@ -12,7 +12,7 @@ class SyntheticTraining(AugmentedHands):
     """A stream of generated images; an epoch is as many of them as one says.
 
     Args:
-        generated: what the images show. Textures and lights are read here, so that forked workers share them.
+        generated: what the images show. Textures and lights are read here, so that workers that are copies share them.
         samples: images an epoch.
         num_vertices: vertices of the template, which must be the open hand's.
         settings: size, augmentation and seed of the samples.

@@ -1,8 +1,6 @@
 """The synth phase: a folder in FreiHAND's layout, from the generator."""
 
-import multiprocessing
 import shutil
-import zipfile
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
@@ -14,41 +12,57 @@ import numpy as np
 from tqdm import tqdm
 
 from datasets.freihand_files import MASK_THRESHOLD, read_rows
-from datasets.loading import MADE_AT_A_TIME, start_maker
+from datasets.loading import MADE_AT_A_TIME, process_context, start_maker
+from datasets.store import Record, Store
 from datasets.synthesis.contact_sheet import contact_sheet, labelled
-from datasets.synthesis.generator import EVALUATION, TRAINING, HandGenerator
+from datasets.synthesis.generator import EVALUATION, TRAINING, HandGenerator, SyntheticSample
 from handmesh.errors import InputError
 from handmesh.files import atomic_write, read_json, remove_leftovers, write_json, write_json_rows
 from handmesh.geometry import project
 from handmesh.images import read_image
 from handmesh.joints import NUM_JOINTS
 from options import Options
-from runner.setup import with_recorded_options
 from runner.training_data import generator_recipe, generator_settings
 
 STREAMS = {"training": TRAINING, "evaluation": EVALUATION}
 SHEET_SAMPLES = 64
 MASK_QUALITY = 97
 REFERENCE_BONE = (9, 10)  # FreiHAND's scale is the length of the middle finger's first bone
-ANNOTATIONS = ("K", "xyz", "verts", "scale")
+DECIMALS = {"K": 3, "xyz": 6, "verts": 6, "scale": 6}  # of each annotation: a thousandth of a pixel or millimetre
 RECIPE = "synthetic.json"
 DONE = "done"
+ROWS = ".rows"  # annotations wait here until all are there
 
 
 @dataclass(frozen=True)
-class Chunk:
-    """Consecutive samples of one split."""
+class Split:
+    """A part of the data.
 
-    split: str
-    first: int
-    last: int
+    Attributes:
+        root: folder of the data.
+        name: of the part, a key of `STREAMS`.
+        count: of its samples.
+        rows: the annotations that are made. Those of a sample are there when its images are.
+    """
 
-    def rows(self, root: Path) -> Path:
-        """Where the annotations of a finished chunk wait for the others."""
-        return root / ".rows" / f"{self.split}_{self.first:08d}_{self.last:08d}.npz"
+    root: Path
+    name: str
+    count: int
+    rows: Store
+
+    def image(self, index: int) -> Path:
+        """File of an image."""
+        return self.root / self.name / "rgb" / f"{index:08d}.jpg"
+
+    def missing(self) -> list[int]:
+        """Samples that are not on disk, whole."""
+        absent = set(self.rows.missing(range(self.count)))
+        images = ((index, self.image(index)) for index in range(self.count))
+        absent |= {index for index, path in images if not path.is_file() or not path.stat().st_size}
+        return sorted(absent)
 
 
-_generator: HandGenerator | None = None  # inherited by forked workers, textures, lights, compiled code and all
+_generator: HandGenerator | None = None  # of this process
 
 
 def synthesize(options: Options) -> None:
@@ -59,36 +73,34 @@ def synthesize(options: Options) -> None:
     Raises:
         InputError: the folder holds other data, or an input folder cannot be used.
     """
-    global _generator
-    options = with_recorded_options(options, None)
     root = options.data_root
     recipe = generator_recipe(options) | {name: getattr(options, name) for name in ("train_samples", "eval_samples")}
     if _is_complete(root, recipe):
-        shutil.rmtree(root / ".rows", ignore_errors=True)
+        shutil.rmtree(root / ROWS, ignore_errors=True)
         print(f"{root} is complete: nothing to do")
         return
-    _generator = HandGenerator(generator_settings(options))
-    _generator.prepare()
+    generator = HandGenerator(generator_settings(options))
+    generator.prepare()
     write_json(root / RECIPE, {**recipe, DONE: False}, indent=2)
-    for leftover in (*root.glob(".*.tmp"), *root.glob(".rows/.*.tmp")):  # of a run that was killed
-        leftover.unlink()
+    for leftover in root.glob(".*.tmp"):  # of a run that was killed
+        shutil.rmtree(leftover, ignore_errors=True)
     counts = {"training": options.train_samples, "evaluation": options.eval_samples}
-    for split, count in counts.items():
-        chunks = [Chunk(split, first, min(first + MADE_AT_A_TIME, count)) for first in range(0, count, MADE_AT_A_TIME)]
-        for folder in ("rgb", "mask") if split == "training" else ("rgb",):
-            (root / split / folder).mkdir(parents=True, exist_ok=True)
-        missing = [chunk for chunk in chunks if not _is_done(root, chunk)]
-        with tqdm(total=count, unit="image", desc=split, dynamic_ncols=True) as bar:
-            bar.update(count - sum(chunk.last - chunk.first for chunk in missing))
-            for chunk in _made(root, missing, options.workers):
-                bar.update(chunk.last - chunk.first)
-        _write_annotations(root, split, chunks)
+    for name, count in counts.items():
+        split = Split(root, name, count, Store(root / ROWS / name, "annotations", recipe, renew=True))
+        for folder in ("rgb", "mask") if name == "training" else ("rgb",):
+            (root / name / folder).mkdir(parents=True, exist_ok=True)
+        missing = split.missing()
+        with tqdm(total=count, initial=count - len(missing), unit="image", desc=name, dynamic_ncols=True) as bar:
+            for made in _made(generator, split, missing, options.workers):
+                bar.update(made)
+        _write_annotations(split)
+        split.rows.close()
     sheet = _sheet(root, "training" if options.train_samples else "evaluation")
     if sheet is not None:
         with atomic_write(root / "contact_sheet.png") as file:
             file.write(cv2.imencode(".png", cv2.cvtColor(sheet, cv2.COLOR_RGB2BGR))[1].tobytes())
     write_json(root / RECIPE, {**recipe, DONE: True}, indent=2)
-    shutil.rmtree(root / ".rows", ignore_errors=True)
+    shutil.rmtree(root / ROWS, ignore_errors=True)
     print(f"{options.train_samples} training and {options.eval_samples} evaluation samples in {root}")
 
 
@@ -111,31 +123,36 @@ def _is_complete(root: Path, recipe: dict) -> bool:
     return done
 
 
-def _is_done(root: Path, chunk: Chunk) -> bool:
-    """Whether the annotations of a chunk can be read and its images are there."""
-    try:
-        complete = all(len(_read_rows(chunk.rows(root), name)) == chunk.last - chunk.first for name in ANNOTATIONS)
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
-        return False
-    images = (root / chunk.split / "rgb" / f"{index:08d}.jpg" for index in range(chunk.first, chunk.last))
-    return complete and all(path.is_file() and path.stat().st_size for path in images)
-
-
-def _made(root: Path, chunks: list[Chunk], workers: int) -> Iterator[Chunk]:
-    """Make the chunks, each yielded when it is on disk."""
+def _made(generator: HandGenerator, split: Split, missing: list[int], workers: int) -> Iterator[int]:
+    """Make samples; yields how many, as they are on disk."""
+    chunks = [missing[first : first + MADE_AT_A_TIME] for first in range(0, len(missing), MADE_AT_A_TIME)]
+    if missing:
+        split.rows.reserve(len(missing), _row(generator.sample(STREAMS[split.name], missing[0])))
     if workers == 0 or len(chunks) <= 1:
+        _start(generator)
         for chunk in chunks:
-            yield make_chunk(root, chunk)
+            yield make_chunk(split, chunk)
         return
-    context = multiprocessing.get_context("fork")
-    with ProcessPoolExecutor(min(workers, len(chunks)), context, initializer=start_maker) as pool:
+    with ProcessPoolExecutor(
+        min(workers, len(chunks)), process_context(), initializer=_start_worker, initargs=(generator,)
+    ) as pool:
         try:
-            for future in [pool.submit(make_chunk, root, chunk) for chunk in chunks]:
+            for future in [pool.submit(make_chunk, split, chunk) for chunk in chunks]:
                 yield future.result()
         except BrokenProcessPool as error:
             raise InputError("a worker was killed, perhaps for want of memory: fewer --workers need less") from error
         finally:
             pool.shutdown(wait=False, cancel_futures=True)
+
+
+def _start(generator: HandGenerator) -> None:
+    global _generator
+    _generator = generator
+
+
+def _start_worker(generator: HandGenerator) -> None:
+    start_maker()
+    _start(generator)
 
 
 def _write(path: Path, content: bytes) -> None:
@@ -145,37 +162,31 @@ def _write(path: Path, content: bytes) -> None:
         raise InputError(f"{path}: cannot be written ({error.strerror})") from error
 
 
-def make_chunk(root: Path, chunk: Chunk) -> Chunk:
-    """Write the images of a chunk, then its annotations; in this order, so that annotations mean it is complete."""
-    first, second = REFERENCE_BONE
-    rows = {name: [] for name in ANNOTATIONS}
-    for index in range(chunk.first, chunk.last):
-        sample = _generator.sample(STREAMS[chunk.split], index)
-        _write(root / chunk.split / "rgb" / f"{index:08d}.jpg", sample.jpeg)
-        if chunk.split == "training":
+def make_chunk(split: Split, indices: list[int]) -> int:
+    """Write the images of samples, then their annotations; returns how many samples."""
+    rows = []
+    for index in indices:
+        sample = _generator.sample(STREAMS[split.name], index)
+        _write(split.image(index), sample.jpeg)
+        if split.name == "training":
             encoded = cv2.imencode(".jpg", sample.mask, [cv2.IMWRITE_JPEG_QUALITY, MASK_QUALITY])[1]
-            _write(root / chunk.split / "mask" / f"{index:08d}.jpg", encoded.tobytes())
-        rows["K"].append(sample.K)
-        rows["xyz"].append(sample.joints_m)
-        rows["verts"].append(sample.vertices_m)
-        rows["scale"].append(np.linalg.norm(sample.joints_m[second] - sample.joints_m[first]))
-    with atomic_write(chunk.rows(root)) as file:
-        np.savez(file, **{name: np.stack(values) for name, values in rows.items()})
-    return chunk
+            _write(split.root / split.name / "mask" / f"{index:08d}.jpg", encoded.tobytes())
+        rows.append((index, _row(sample)))
+    split.rows.write(rows)
+    return len(rows)
 
 
-def _write_annotations(root: Path, split: str, chunks: list[Chunk]) -> None:
-    """`SPLIT_{K,xyz,verts,scale}.json`, rounded to a thousandth of a millimetre or pixel."""
-    if not chunks:
-        return
-    for name in ANNOTATIONS:
-        rows = (row.tolist() for chunk in chunks for row in _read_rows(chunk.rows(root), name))
-        write_json_rows(root / f"{split}_{name}.json", rows)
+def _row(sample: SyntheticSample) -> Record:
+    first, second = REFERENCE_BONE
+    scale = np.linalg.norm(sample.joints_m[second] - sample.joints_m[first])
+    return {"K": sample.K, "xyz": sample.joints_m, "verts": sample.vertices_m, "scale": scale}
 
 
-def _read_rows(path: Path, name: str) -> np.ndarray:
-    with np.load(path, allow_pickle=False) as data:
-        return np.round(data[name], 3 if name == "K" else 6)
+def _write_annotations(split: Split) -> None:
+    """`SPLIT_{K,xyz,verts,scale}.json`."""
+    for name, decimals in DECIMALS.items() if split.count else ():
+        rows = (np.round(split.rows.read(index)[name], decimals).tolist() for index in range(split.count))
+        write_json_rows(split.root / f"{split.name}_{name}.json", rows)
 
 
 def _sheet(root: Path, split: str) -> np.ndarray | None:

@@ -3,25 +3,29 @@
 import hashlib
 from pathlib import Path
 
+from datasets import TRAINING_SETS
 from datasets.augmentation import AugmentationSettings
-from datasets.augmented import DEVICE, HOST, AugmentedHands, SampleSettings
-from datasets.freihand import FreiHANDTraining
+from datasets.augmented import DEVICE, AugmentedHands, SampleSettings
 from datasets.synthesis.generator import VERSION, GeneratorSettings
 from datasets.synthesis.hand import HAND_FILE
 from datasets.synthetic import SyntheticTraining
 from datasets.synthetic_pool import SyntheticPool
 from handmesh.errors import InputError
-from models.mobile import MIRRORED_SHARE, MOBILE
 from options import Options
 from options.options import GENERATOR_FOLDERS, PROCEDURAL
 
 
-def training_data(options: Options, num_vertices: int, on_gpu: bool = False) -> AugmentedHands:
-    """The training set that the options ask for; raises InputError if it cannot be used."""
-    pixels = options.augment
-    if pixels == "auto":
-        pixels = DEVICE if on_gpu else HOST
-    mirrored_share = 0.5 if options.flip_aug else MIRRORED_SHARE if options.model == MOBILE else 0.0
+def training_data(options: Options, num_vertices: int, mirrored_share: float) -> AugmentedHands:
+    """The training set that the options ask for.
+
+    Args:
+        num_vertices: vertices of the template.
+        mirrored_share: of the samples that are mirrored and show the other hand.
+
+    Raises:
+        InputError: it cannot be used.
+    """
+    pixels = DEVICE if options.augment == "auto" else options.augment
     augmentation = AugmentationSettings(
         options.pos_aug, options.rot_aug, options.color_aug, mirrored_share, options.upright_aug
     )
@@ -30,7 +34,7 @@ def training_data(options: Options, num_vertices: int, on_gpu: bool = False) -> 
         unused = [name for name in sorted(GENERATOR_FOLDERS) if getattr(options, name) != PROCEDURAL]
         if unused:
             raise InputError(f"--{unused[0]} is for --stream, and this run reads its images: leave one of them out")
-        return FreiHANDTraining(options.data_root, num_vertices, settings, options.cache_dir)
+        return TRAINING_SETS[options.dataset](options.data_root, num_vertices, settings, options.cache_dir)
     if options.data_dir is not None:
         raise InputError(f"this run generates its images (--stream {options.stream}): leave --data_dir out")
     generated = generator_settings(options)

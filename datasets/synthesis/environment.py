@@ -9,7 +9,7 @@ import numpy as np
 
 from datasets.synthesis.textures import smooth_noise
 from handmesh.errors import InputError
-from handmesh.images import files_of_option, read_image
+from handmesh.images import files_in, read_image
 
 COARSE = (16, 32)  # rows and columns of the map that ambient light is summed over
 CAP = 3.0  # times the mean radiance; what is brighter belongs to the key light
@@ -98,7 +98,7 @@ class Environment:
 def load_environments(folder: Path) -> list[Environment]:
     """All .hdr maps of a folder, in the order of their names. Raises InputError if there is none or one is damaged."""
     environments = []
-    for path in files_of_option("hdri", folder, (".hdr",)):
+    for path in files_in(folder, (".hdr",)):
         picture = read_image(path, cv2.IMREAD_UNCHANGED)
         height = len(picture)
         if picture.dtype != np.float32 or picture.shape != (height, 2 * height, 3):

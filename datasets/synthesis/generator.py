@@ -83,6 +83,9 @@ class HandGenerator:
     def __init__(self, settings: GeneratorSettings) -> None:
         self.settings = settings
 
+    def __reduce__(self) -> tuple:
+        return HandGenerator, (self.settings,)  # a process that gets it in writing reads textures and lights again
+
     @cached_property
     def hand(self) -> OpenHand:
         """The hand model."""

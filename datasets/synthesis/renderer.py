@@ -26,7 +26,7 @@ from datasets.synthesis.skin_detail import skin_detail
 from datasets.synthesis.surfaces import Surface, capsule_mesh, sample_obstacle
 from datasets.synthesis.textures import clutter, material
 from handmesh.geometry import project
-from handmesh.images import files_of_option, read_image
+from handmesh.images import files_in, read_image
 
 SUPERSAMPLING = 2
 NUM_MATERIALS, NUM_CLUTTER = 48, 48
@@ -274,7 +274,7 @@ def _camera_attitude(rng: np.random.Generator) -> np.ndarray:
 def _read_pictures(folder: Path) -> list[np.ndarray]:
     """Pictures at a common size; of very long ones the middle."""
     pictures = []
-    for path in files_of_option("backgrounds", folder):
+    for path in files_in(folder):
         picture = read_image(path)
         side = min(picture.shape[:2])
         top, left = (max(0, (length - 2 * side) // 2) for length in picture.shape[:2])

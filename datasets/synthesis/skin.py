@@ -9,7 +9,7 @@ from datasets.synthesis.hand import OpenHand
 from datasets.synthesis.rasterizer import NO_FACE, rasterize_texture
 from datasets.synthesis.skeleton import BONE_INDEX, FINGERS
 from datasets.synthesis.textures import smooth_noise
-from handmesh.images import files_of_option, read_image
+from handmesh.images import files_in, read_image
 
 TEXTURE_SIZE = 768
 NUM_TONES = 24
@@ -28,7 +28,7 @@ NAIL = np.array([233, 190, 178], np.float32) / 255
 def load_skins(folder: Path) -> list[np.ndarray]:
     """All textures (H, W, 3) uint8 of a folder, in the order of their names. Raises InputError if there is none."""
     skins = []
-    for path in files_of_option("skins", folder):
+    for path in files_in(folder):
         skin = read_image(path)
         scale = min(1.0, LARGEST_SIDE_PX / max(skin.shape[:2]))
         skins.append(skin if scale == 1 else cv2.resize(skin, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA))

@@ -11,26 +11,36 @@ import cv2
 import numpy as np
 import pytest
 
+import run as program
 from datasets.augmentation import AugmentationSettings
-from datasets.augmented import SampleSettings
+from datasets.augmented import REFERENCE, SampleSettings
 from datasets.freihand import FreiHANDEvaluation, FreiHANDTraining
 from datasets.synthesis.generator import GeneratorSettings
 from datasets.synthetic import SyntheticTraining
 from handmesh.errors import InputError
 from handmesh.geometry import MESH_SCALE_M
 from options import parse_options
-from run import run
-from tests.test_phases import COMMON
+from runner.synth import synthesize
+from tests.runner.conftest import LAST, SMALL
 from utils.template import ROOT
 
-COUNTS = ("--train_samples", "110", "--eval_samples", "55")
+COUNTS = ("--train_samples", "60", "--eval_samples", "5")
 
 
-def synth(folder, *arguments, status=0):
-    line = [sys.executable, str(ROOT / "run.py"), "--phase", "synth", "--data_dir", str(folder), *arguments]
-    result = subprocess.run(line, capture_output=True, text=True)
-    assert result.returncode == status, result.stderr
-    return result
+def synth_arguments(folder, *arguments):
+    return ["--phase", "synth", "--data_dir", str(folder), *COUNTS, *arguments]
+
+
+def started(folder, *arguments):
+    """The phase in a process of its own, which is to be stopped."""
+    line = [sys.executable, str(ROOT / "run.py"), *synth_arguments(folder, *arguments)]
+    return subprocess.Popen(line, stderr=subprocess.DEVNULL)
+
+
+def wait_for(path, process):
+    while not path.exists():
+        assert process.poll() is None
+        time.sleep(0.01)
 
 
 def files(folder):
@@ -40,14 +50,14 @@ def files(folder):
 @pytest.fixture(scope="module")
 def generated(tmp_path_factory):
     folder = tmp_path_factory.mktemp("synthetic") / "data"
-    synth(folder, *COUNTS, "--workers", "0")
+    synthesize(parse_options(synth_arguments(folder, "--workers", "0")))
     return folder
 
 
 def test_layout(generated, template):
     settings = SampleSettings(augmentation=AugmentationSettings(0, 0, False))
     data = FreiHANDTraining(generated, template.num_vertices[0], settings)
-    assert len(data) == 110
+    assert len(data) == 60
     sample = data.read(3)
     assert sample.image.shape == (224, 224, 3)
     mesh = data[0, 3]["mesh"] * MESH_SCALE_M
@@ -56,7 +66,7 @@ def test_layout(generated, template):
     np.testing.assert_allclose(joints, data.source.xyz[3], atol=2e-6)
     scale = json.loads((generated / "training_scale.json").read_text())
     assert scale[3] == pytest.approx(np.linalg.norm(data.source.xyz[3, 10] - data.source.xyz[3, 9]), abs=2e-6)
-    assert len(FreiHANDEvaluation(generated, 224)) == 55
+    assert len(FreiHANDEvaluation(generated, 224)) == 5
     assert {path.name for path in generated.glob("evaluation_*.json")} == {
         f"evaluation_{name}.json" for name in ("K", "xyz", "verts", "scale")
     }
@@ -64,62 +74,54 @@ def test_layout(generated, template):
     assert sheet.shape == (8 * 224, 8 * 224, 3)
 
 
-def test_workers_do_not_change_a_byte(generated, tmp_path):
-    synth(tmp_path / "data", *COUNTS, "--workers", "2")
-    assert files(tmp_path / "data") == files(generated)
-
-
 def test_a_killed_run_goes_on_and_ends_the_same(generated, tmp_path):
     folder = tmp_path / "data"
-    line = [sys.executable, str(ROOT / "run.py"), "--phase", "synth", "--data_dir", str(folder), *COUNTS]
-    process = subprocess.Popen([*line, "--workers", "0"], stderr=subprocess.DEVNULL)
-    while not list(folder.glob(".rows/training_*.npz")):
-        assert process.poll() is None
-        time.sleep(0.01)
+    process = started(folder, "--workers", "0")
+    wait_for(folder / "training/rgb/00000051.jpg", process)
     process.send_signal(signal.SIGKILL)
     process.wait()
-    synth(folder, *COUNTS)
+    (folder / ".training_K.json.abc.tmp").mkdir()
+    synthesize(parse_options(synth_arguments(folder)))
     assert files(folder) == files(generated)
+    assert {path.name for path in folder.iterdir()} == {path.name for path in generated.iterdir()}
 
 
-def test_no_worker_outlives_a_terminated_run_and_leftovers_go(generated, tmp_path):
+def test_no_worker_outlives_a_terminated_run_and_workers_do_not_change_a_byte(generated, tmp_path):
     folder = tmp_path / "data"
-    line = [sys.executable, str(ROOT / "run.py"), "--phase", "synth", "--data_dir", str(folder), *COUNTS]
-    process = subprocess.Popen([*line, "--workers", "2"], stderr=subprocess.DEVNULL)
+    process = started(folder, "--workers", "2")
+    wait_for(folder / "training/rgb/00000000.jpg", process)
     children = Path(f"/proc/{process.pid}/task/{process.pid}/children")
-    while not list(folder.glob("training/rgb/*.jpg")):
-        assert process.poll() is None
-        time.sleep(0.01)
-    workers = [int(child) for child in children.read_text().split()]
-    assert workers
+    workers = [int(child) for child in children.read_text().split()] if children.exists() else []
     process.send_signal(signal.SIGTERM)
     process.wait()
     deadline = time.monotonic() + 10
     while any(Path(f"/proc/{worker}").exists() for worker in workers) and time.monotonic() < deadline:
         time.sleep(0.05)
     assert not any(Path(f"/proc/{worker}").exists() for worker in workers)
-    (folder / ".training_K.json.abc.tmp").write_text("[")
-    for rows in folder.glob(".rows/*.npz"):
-        rows.write_bytes(b"cut short")
-    synth(folder, *COUNTS)
+    with (folder / ".rows/training/data.mdb").open("r+b") as file:
+        file.truncate(5000)
+    synthesize(parse_options(synth_arguments(folder, "--workers", "2")))
     assert files(folder) == files(generated)
 
 
 def test_a_mistyped_folder_claims_nothing(tmp_path):
-    assert "no such folder" in synth(tmp_path / "new", "--skins", str(tmp_path / "absent"), status=2).stderr
+    with pytest.raises(InputError, match="no such folder"):
+        synthesize(parse_options(synth_arguments(tmp_path / "new", "--skins", str(tmp_path / "absent"))))
     assert not (tmp_path / "new").exists()
 
 
-def test_what_is_there_is_not_touched(generated, tmp_path):
-    assert "nothing to do" in synth(generated, *COUNTS).stdout
-    error = synth(generated, *COUNTS, "--seed", "2", status=2).stderr
-    assert "made with another seed" in error
+def test_what_is_there_is_not_touched(generated, tmp_path, capsys):
+    synthesize(parse_options(synth_arguments(generated)))
+    assert "nothing to do" in capsys.readouterr().out
+    with pytest.raises(InputError, match="made with another seed"):
+        synthesize(parse_options(synth_arguments(generated, "--seed", "2")))
     (tmp_path / "mine.txt").write_text("other data")
-    assert "holds other data" in synth(tmp_path, *COUNTS, status=2).stderr
+    with pytest.raises(InputError, match="holds other data"):
+        synthesize(parse_options(synth_arguments(tmp_path)))
 
 
 def test_a_stream_never_repeats_and_is_repeatable(template):
-    settings = SampleSettings(size=96, seed=2)
+    settings = SampleSettings(size=96, seed=2, pixels=REFERENCE)
     data = SyntheticTraining(GeneratorSettings(seed=2), 10, template.num_vertices[0], settings)
     first, again, later = data[0, 3], data[0, 3], data[1, 3]
     assert len(data) == 10
@@ -132,24 +134,18 @@ def test_a_stream_never_repeats_and_is_repeatable(template):
         SyntheticTraining(GeneratorSettings(), 10, 778, settings)
 
 
-def train_arguments(out, *arguments):
-    return ["--phase", "train", "--out_dir", str(out), *COMMON, *arguments]
-
-
-def train(out, *arguments):
-    line = [sys.executable, str(ROOT / "run.py"), *train_arguments(out, *arguments)]
-    result = subprocess.run(line, capture_output=True, text=True)
-    assert result.returncode == 0, result.stderr
+def training(out, *arguments):
+    line = ["--phase", "train", "--device", "cpu", "--n_threads", "2", "--out_dir", str(out), *SMALL]
+    return [*line, "--batch_size", "2", "--max_steps", "2", "--stream", "5000", *arguments]
 
 
 def test_training_on_a_stream(tmp_path):
-    small = ["--size", "96", "--out_channels", "8", "8", "16", "16", "--imagenet", "none", "--batch_size", "2"]
-    train(tmp_path, "--stream", "8", "--max_steps", "3", *small)
-    train(tmp_path, "--resume", "last", "--max_steps", "4")
-    for arguments, message in (
-        (["--stream", "9"], "holds stream 8"),
-        (["--hand", "left"], "holds hand right"),
-        (["--data_dir", str(tmp_path)], "leave --data_dir out"),
-    ):
-        with pytest.raises(InputError, match=message):
-            run(parse_options(train_arguments(tmp_path, "--resume", "last", *arguments)))
+    assert program.main(training(tmp_path, "--workers", "0")) == 0
+    assert (tmp_path / LAST).is_file()
+
+
+def test_training_on_a_pool_ends_although_it_is_not_full(tmp_path):
+    line = training(tmp_path, "--makers", "1", "--cache", str(tmp_path / "pool"))
+    said = subprocess.run([sys.executable, str(ROOT / "run.py"), *line], capture_output=True, text=True, timeout=300)
+    assert said.returncode == 0, said.stderr
+    assert (tmp_path / LAST).is_file()
