@@ -14,6 +14,7 @@ from handmesh.errors import InputError
 from handmesh.files import read_json, remove_leftovers
 from handmesh.finder import HandFinder
 from handmesh.gallery import GalleryEntry, write_gallery
+from handmesh.glb import glb_bytes
 from handmesh.hand import Hand
 from handmesh.image_folder import ImageEntry, find_images
 from handmesh.results import DEFAULT_RESULTS, write_results
@@ -109,7 +110,17 @@ def process(entry: ImageEntry, find: HandFinder, folder: Path, settings: DemoSet
     if settings.mirrored:  # as the hands are
         image, camera = np.ascontiguousarray(image[:, ::-1]), camera.mirrored(width)
     written = write_results(settings.save, folder, entry, image, hands, find.faces)
-    return GalleryEntry(entry.name, written, tuple(map(_row, hands)), _warning(hands))
+    overlay = f"{entry.name}_overlay.jpg"
+    return GalleryEntry(
+        entry.name,
+        written,
+        tuple(map(_row, hands)),
+        _warning(hands),
+        scene=glb_bytes(hands, find.faces) if hands else b"",
+        picture=overlay if overlay in written else "",
+        K=camera.K,
+        size=(width, height),
+    )
 
 
 def _row(hand: Hand) -> tuple[str, ...]:

@@ -9,12 +9,13 @@ import numpy as np
 
 from handmesh.drawing.photo import draw_overlay, number_hands, plot_photo
 from handmesh.files import atomic_write
+from handmesh.glb import write_glb
 from handmesh.hand import Hand
 from handmesh.hand_files import write_hands, write_mesh
 from handmesh.image_folder import ImageEntry
 
 JPEG_QUALITY = 92
-DEFAULT_RESULTS = ("plot", "overlay", "mesh", "json")
+DEFAULT_RESULTS = ("plot", "overlay", "mesh", "glb", "json")
 Faces = dict[str, np.ndarray]
 
 
@@ -76,6 +77,12 @@ def _vertices(folder: Path, entry: ImageEntry, image: np.ndarray, hands: list[Ha
     return [path.name]
 
 
+def _glb(folder: Path, entry: ImageEntry, _image: np.ndarray, hands: list[Hand], faces: Faces) -> list[str]:
+    path = folder / f"{entry.name}.glb"
+    write_glb(path, hands, faces)
+    return [path.name]
+
+
 def _meshes(suffix: str) -> Callable[..., list[str]]:
     def write(folder: Path, entry: ImageEntry, _image: np.ndarray, hands: list[Hand], faces: Faces) -> list[str]:
         names: list[str] = []
@@ -96,6 +103,7 @@ RESULTS: dict[str, Callable[..., list[str]]] = {
     "vertices": _vertices,
     "mesh": _meshes(".ply"),
     "obj": _meshes(".obj"),
+    "glb": _glb,
 }
 """Name of a result and what writes it; the first are shown in the gallery."""
 

@@ -114,9 +114,9 @@ class Options:
         (), "demo: images, with their intrinsics beside them: folders, files, patterns (default images)", nargs="+"
     )
     save: tuple[str, ...] = _demo(
-        ("plot", "overlay", "mesh", "json"),
+        ("plot", "overlay", "mesh", "glb", "json"),
         "demo: what to write of each image",
-        choices=("plot", "overlay", "mask", "json", "vertices", "mesh", "obj"),
+        choices=("plot", "overlay", "mask", "json", "vertices", "mesh", "obj", "glb"),
         nargs="+",
     )
     mirrored: bool = _demo(

@@ -14,6 +14,7 @@ from handmesh.detector import DETECT
 from handmesh.errors import InputError
 from handmesh.geometry import INPUT_MEAN, INPUT_SIZE_PX, INPUT_STD
 from handmesh.hand import LEFT, RIGHT
+from handmesh.results import DEFAULT_RESULTS, RESULTS
 from models import BACKBONES
 from models.build import MODELS
 from models.cmr import OUT_CHANNELS
@@ -58,6 +59,8 @@ def test_literals_are_the_constants_of_the_code():
     assert set(choices["model"]) == set(MODELS)
     assert set(choices["backbone"]) == set(BACKBONES)
     assert set(choices["detect"]) == set(DETECT)
+    assert set(choices["save"]) == set(RESULTS)
+    assert set(defaults.save) == set(DEFAULT_RESULTS)
     assert set(choices["hand"]) == {"auto", LEFT, RIGHT}
     assert set(choices["augment"]) == {"auto", DEVICE, REFERENCE}
 
