@@ -16,7 +16,17 @@ from handmesh.intrinsics import SUFFIXES as INTRINSICS_SUFFIXES
 NAME_ENDING = "_img"  # of the released demo images; not part of the name
 MIN_SIDE_PX = 16
 SUFFIXES = (*IMAGE_SUFFIXES, *PILLOW_SUFFIXES)
-RESULT_ENDINGS = ("_plot.jpg", "_hands.json", "_overlay.jpg", "_mask.png", "index.html", ".ply", ".obj", ".glb")
+RESULT_ENDINGS = (
+    "_plot.jpg",
+    "_hands.json",
+    "_vertices.json",
+    "_overlay.jpg",
+    "_mask.png",
+    "index.html",
+    ".ply",
+    ".obj",
+    ".glb",
+)
 
 
 @dataclass(frozen=True)
@@ -69,7 +79,7 @@ def find_images(sources: Sequence[str | Path]) -> tuple[list[ImageEntry], list[s
 def _is_passed_over(path: Path) -> bool:
     """Whether a file of a folder is hidden, our own, or belongs to an image."""
     intrinsics = path.suffix in INTRINSICS_SUFFIXES and (path.stem == SHARED_NAME or path.stem.endswith("_K"))
-    hidden = path.name.startswith(".") or (path.is_dir() and not intrinsics)
+    hidden = path.name.startswith((".", "README", "LICENSE")) or (path.is_dir() and not intrinsics)
     return hidden or intrinsics or path.name.endswith(RESULT_ENDINGS)
 
 

@@ -110,7 +110,7 @@ RESULTS: dict[str, Callable[..., list[str]]] = {
 
 def _remove_meshes(folder: Path, name: str) -> None:
     """Remove the meshes of an earlier run, which may have found more hands."""
-    ours = re.compile(re.escape(name) + r"_(left|right)(_\d+)?\.(ply|obj)")
+    ours = re.compile(re.escape(name) + r"(_(left|right)(_\d+)?\.(ply|obj)|\.glb)")
     if folder.is_dir():
         for path in folder.iterdir():
             if ours.fullmatch(path.name):

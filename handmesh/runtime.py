@@ -12,7 +12,7 @@ import onnxruntime
 from handmesh.errors import InputError
 
 DATA = Path(__file__).parent / "data"  # the networks that come with this package
-CHECKSUMS = DATA / "SHA256SUMS"  # of them; `scripts/checksums.sh` writes it
+CHECKSUMS = DATA / "SHA256SUMS"  # of them; `scripts/checksums.py` writes it
 MOST_THREADS = 4  # networks this small gain nothing from more
 
 

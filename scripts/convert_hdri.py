@@ -20,7 +20,7 @@ sys.path.insert(0, str(ROOT))
 try:
     import OpenEXR
 except ImportError:
-    sys.exit("error: OpenEXR is needed to read the maps: pip install -r requirements-hdri.txt")
+    sys.exit("error: OpenEXR is needed to read the maps: pip install 'OpenEXR>=3.3'")
 
 from handmesh.files import atomic_write  # noqa: E402
 

@@ -27,6 +27,7 @@ sys.path.insert(0, str(ROOT))
 from handmesh.files import atomic_write  # noqa: E402
 from models.hand_trunk import HandTrunk  # noqa: E402
 from models.onnx_file import store_half_where_exact  # noqa: E402
+from scripts.checksums import write_checksums  # noqa: E402
 
 MODULES = {
     "palm_detection": ("palm_detection/palm_detection_full.tflite", {"Identity": "boxes", "Identity_1": "scores"}),
@@ -144,6 +145,7 @@ def convert(wheel: Path) -> None:
             with atomic_write(path) as file:
                 file.write(model.SerializeToString())
             print(f"{path.name}: {path.stat().st_size >> 10} kB, within {difference:.1e} of LiteRT")
+    write_checksums()
 
 
 if __name__ == "__main__":

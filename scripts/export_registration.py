@@ -18,6 +18,7 @@ from handmesh.outline import NUM_AXES  # noqa: E402
 from handmesh.registration import FILES  # noqa: E402
 from models.registration import OutlineRegistration, Registration  # noqa: E402
 from models.reprojection import LandmarkRegistration  # noqa: E402
+from scripts.checksums import write_checksums  # noqa: E402
 
 MODULES = {"outline": OutlineRegistration, "landmarks": LandmarkRegistration}
 OPSET = 18
@@ -86,3 +87,4 @@ if __name__ == "__main__":
         with atomic_write(path) as file:
             file.write(content)
         print(f"{path.relative_to(ROOT)}: {len(content) >> 10} kB")
+    write_checksums()

@@ -31,6 +31,7 @@ from handmesh.joints import NUM_JOINTS, hand_length  # noqa: E402
 from models.checkpoint import model_from_checkpoint, read_checkpoint  # noqa: E402
 from models.export import export_network  # noqa: E402
 from models.weight_file import read_weight_file  # noqa: E402
+from scripts.checksums import write_checksums  # noqa: E402
 from scripts.logistic import logistic_weights  # noqa: E402
 from utils.metrics import fit_similarity, point_errors  # noqa: E402
 from utils.template import load_template  # noqa: E402
@@ -146,6 +147,7 @@ def main() -> None:
     error = calibration_error(calibration, features[~even], good[~even])
     print(f"good (below {arguments.good_mm:g} mm): {good.mean():.1%}; confidence off by {error:.1%} on the other half")
     write_both(content, arguments.weights, arguments.network, calibration)
+    write_checksums()
     for path in (arguments.weights, arguments.network):
         print(f"{path}: {path.stat().st_size / 1e6:.1f} MB")
 
