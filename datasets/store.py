@@ -149,11 +149,11 @@ class Store:
             _environments[self.folder].set_mapsize(self._map_bytes)
 
     def write(self, records: Iterable[tuple[int, Record]]) -> None:
-        """Add records by number, all or none of them. Raises InputError if that is impossible."""
+        """Add records by number, all or none of them; one that is there stays. Raises InputError if it cannot."""
         values = [(_key(number), _encoded(record)) for number, record in records]
         with self._transaction(write=True) as transaction:
             for key, value in values:
-                transaction.put(key, value)
+                transaction.put(key, value, overwrite=False)
 
     @contextmanager
     def _transaction(self, write: bool = False) -> Iterator[lmdb.Transaction]:

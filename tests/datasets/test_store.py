@@ -89,23 +89,19 @@ def test_processes_fill_it_together(tmp_path):
         assert_is(store.read(number), numbered(number))
 
 
-def write_without_end(store):
-    while True:
-        store.write((number, numbered(number)) for number in range(20))
-
-
 def test_a_killed_writer_leaves_whole_records_and_no_lock(tmp_path):
     store = new_store(tmp_path)
-    store.reserve(20, numbered(0))
-    process = get_context("fork").Process(target=write_without_end, args=(store,))
+    store.reserve(100_000, numbered(0))
+    process = get_context("fork").Process(target=fill, args=(store, range(100_000)))
     process.start()
-    while store.missing([0]):
+    while store.missing([50]):
         pass
     process.kill()
     process.join()
-    store.write([(20, numbered(20))])
-    assert store.missing(range(21)) == []
-    for number in range(21):
+    missing = store.missing(range(100_000))
+    assert missing == list(range(missing[0], 100_000))
+    store.write([(99_999, numbered(99_999))])
+    for number in (*range(missing[0]), 99_999):
         assert_is(store.read(number), numbered(number))
 
 
