@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -18,7 +19,7 @@ def as_choice(name: str, value: object, choices: Sequence[str]) -> str:
     raise InputError(f"{name}: {value!r}, expected one of {', '.join(map(repr, choices))}")
 
 
-def as_number(name: str, value: object, bounds: tuple[float, float], unit: str) -> float:
+def as_number(name: str, value: Any, bounds: tuple[float, float], unit: str) -> float:
     """A finite number within bounds. Raises InputError, which names the argument."""
     low, high = bounds
     plain = isinstance(value, int | float | np.number) and not isinstance(value, bool)
@@ -27,7 +28,7 @@ def as_number(name: str, value: object, bounds: tuple[float, float], unit: str) 
     return float(value)
 
 
-def as_boxes(boxes: object, height: int, width: int) -> np.ndarray:
+def as_boxes(boxes: Any, height: int, width: int) -> np.ndarray:
     """Boxes (N, 4) of hands in a picture of this size: left, top, right, bottom in pixels. Raises InputError."""
     expected = "boxes: expected [[left, top, right, bottom], ...] in pixels"
     try:

@@ -48,9 +48,8 @@ def _parser() -> argparse.ArgumentParser:
 def _run(options: argparse.Namespace) -> int:
     length = options.hand_length_cm
     if length is not None:
-        length = (
-            as_number("--hand_length_cm", length, tuple(100 * bound for bound in HAND_LENGTH_M), "centimetres") / 100
-        )
+        shortest, longest = HAND_LENGTH_M
+        length = as_number("--hand_length_cm", length, (100 * shortest, 100 * longest), "centimetres") / 100
     settings = DemoSettings(
         detect=options.detect,
         hand=options.hand,

@@ -118,7 +118,7 @@ def process(entry: ImageEntry, find: HandFinder, folder: Path, settings: DemoSet
         _warning(hands),
         scene=glb_bytes(hands, find.faces) if hands else b"",
         picture=overlay if overlay in written else "",
-        K=camera.K,
+        K=camera.K.tolist(),
         size=(width, height),
     )
 

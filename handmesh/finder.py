@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from functools import partial
+from typing import cast
 
 import numpy as np
 
@@ -27,7 +28,9 @@ SURE = 0.95  # a network that tells sides says how probable the side is; below, 
 # of the log of the residual in pixels (`scripts/fit_sides.py`).
 SIDE_WEIGHTS = (0.16, 0.58, 0.1, -0.43)
 
-Look = tuple[FoundHand, np.ndarray, bool]  # what was found, landmarks (21, 2) to look around, whether as a left hand
+Look = tuple[
+    FoundHand | None, np.ndarray, bool
+]  # what was found, landmarks (21, 2) to look around, whether as a left hand
 
 
 class HandFinder:
@@ -58,8 +61,8 @@ class HandFinder:
         hand_length_m: float | None = None,
         mirrored: bool = False,
         boxes: Sequence[Sequence[float]] | None = None,
-    ) -> list[Hand] | list[list[Hand]]:
-        """Find the hands of a picture, or of each picture of a list or of an array (N, H, W, 3).
+    ) -> list[Hand]:
+        """Find the hands of a picture; a list of lists for a list of pictures or an array (N, H, W, 3).
 
         Args:
             image: upright, see `handmesh.images.as_image`.
@@ -78,20 +81,20 @@ class HandFinder:
             InputError: an argument is not what was expected; the message names it.
         """
         if is_several(image):
-            return [self(one, K, detect, hand, hand_length_m, mirrored, boxes) for one in image]
-        image = as_image(image)
-        height, width = image.shape[:2]
+            several = cast(Sequence[Picture], image)
+            return [self(one, K, detect, hand, hand_length_m, mirrored, boxes) for one in several]  # type: ignore[misc]
+        pixels = as_image(image)
+        height, width = pixels.shape[:2]
         camera = camera_of(K, height, width)
         hand = as_choice("hand", hand, ("auto", RIGHT, LEFT))
         detect = None if detect is None else as_choice("detect", detect, DETECT)
         if hand_length_m is not None:
             hand_length_m = as_number("hand_length_m", hand_length_m, HAND_LENGTH_M, "metres")
-        if boxes is not None:
-            boxes = as_boxes(boxes, height, width)
+        known = None if boxes is None else as_boxes(boxes, height, width)
         if mirrored:
-            image, camera = np.ascontiguousarray(image[:, ::-1]), camera.mirrored(width)
-            boxes = None if boxes is None else mirrored_boxes(boxes, width)
-        return self._find(image, camera, detect, hand, hand_length_m, boxes)
+            pixels, camera = np.ascontiguousarray(pixels[:, ::-1]), camera.mirrored(width)
+            known = None if known is None else mirrored_boxes(known, width)
+        return self._find(pixels, camera, detect, hand, hand_length_m, known)
 
     def _find(
         self,
@@ -123,8 +126,8 @@ class HandFinder:
             found = [self.detector.in_box(image, box) for box in boxes]
         hands = look([(one, one.landmarks_px, hand == LEFT or (hand == "auto" and one.right < 0.5)) for one in found])
         if hand == "auto":
-            unsure = [one for one in hands if self._side_is_open(one)]
-            others = look([(one.found, one.found.landmarks_px, one.side == RIGHT) for one in unsure])
+            unsure = [(one.found, one.side == RIGHT) for one in hands if self._side_is_open(one)]
+            others = look([(one, one.landmarks_px, left) for one, left in unsure if one is not None])
             better = side_score if self.traits.knows_sides else _clearness
             hands = [max([one, *_of_same(one, others)], key=better) for one in hands]
         doubtful = [one for one in hands if one.residual_px > DOUBTFUL_PX]
@@ -138,7 +141,7 @@ class HandFinder:
         """Whether to see it as a hand of the other side as well."""
         if self.traits.knows_sides:
             return hand.side_probability < SURE
-        return UNSURE[0] < hand.found.right < UNSURE[1]
+        return UNSURE[0] < hand.told_right < UNSURE[1]
 
     def _predict(
         self,
@@ -209,5 +212,5 @@ def side_score(hand: Hand) -> float:
 
 def side_features(hand: Hand) -> np.ndarray:
     """What the odds of a side depend on: (4,)."""
-    told = hand.found.right if hand.side == RIGHT else 1 - hand.found.right
+    told = hand.told_right if hand.side == RIGHT else 1 - hand.told_right
     return np.array([log_odds(told), log_odds(hand.side_probability), _clearness(hand), log_residual(hand.residual_px)])

@@ -57,6 +57,11 @@ class Hand:
         return self.joints_m[0]
 
     @property
+    def told_right(self) -> float:
+        """Probability of a right hand that the detector told; even odds where it was not asked."""
+        return 0.5 if self.found is None else self.found.right
+
+    @property
     def joints_px(self) -> np.ndarray:
         """The joints projected into the picture (21, 2): where the mesh says they are."""
         return project(self.joints_m, self.camera.K)

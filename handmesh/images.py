@@ -2,6 +2,7 @@
 
 import os
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -23,7 +24,7 @@ def is_several(picture: object) -> bool:
     return isinstance(picture, list | tuple) or getattr(picture, "ndim", 0) == 4
 
 
-def as_image(picture: object, source: str = "image") -> np.ndarray:
+def as_image(picture: Any, source: str = "image") -> np.ndarray:
     """A picture as RGB (H, W, 3) uint8. Raises InputError, which names the source, if it is none; see `EXPECTED`."""
     if isinstance(picture, str | os.PathLike):
         return read_image(Path(picture))
@@ -31,7 +32,7 @@ def as_image(picture: object, source: str = "image") -> np.ndarray:
         from PIL import ImageOps
 
         return np.array(ImageOps.exif_transpose(picture).convert("RGB"))
-    pixels = np.asarray(picture) if hasattr(picture, "__array__") else np.empty(0)
+    pixels: np.ndarray = np.asarray(picture) if hasattr(picture, "__array__") else np.empty(0)
     if pixels.ndim == 2:
         pixels = pixels[..., None]
     if pixels.ndim != 3 or pixels.shape[2] not in (1, 3, 4) or not pixels.size:
@@ -45,7 +46,7 @@ def _as_bytes(pixels: np.ndarray, source: str) -> np.ndarray:
     if pixels.dtype == np.uint8:
         return pixels
     if pixels.dtype == np.uint16:
-        return np.uint8(pixels >> 8)
+        return (pixels >> 8).astype(np.uint8)
     if pixels.dtype.kind != "f":
         raise InputError(f"{source}: pixels of type {pixels.dtype}, expected {EXPECTED}")
     if not (pixels.min() >= 0 and pixels.max() <= 1):  # also where one is not a number

@@ -1,6 +1,7 @@
 """From crops and their intrinsics to hands in camera space: network, registration, and nothing else."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -66,7 +67,7 @@ class CropPredictor:
         vertices = seen["mesh_pred_0"] * np.float64(MESH_SCALE_M)
         joints = description.joint_regressor @ vertices
         landmarks, confidence = heatmap_peaks(seen["uv_pred"], description.size_px)
-        inputs = {"joints": joints, "confidence": confidence, "K": K, "image_size": description.size_px}
+        inputs: dict[str, Any] = {"joints": joints, "confidence": confidence, "K": K, "image_size": description.size_px}
         if description.traits.registration == FROM_LANDMARKS:
             landmarks = seen["landmarks"]
         else:

@@ -1,6 +1,8 @@
 """Adaptive 2D-1D registration, run from the files that `models/registration.py` and `models/reprojection.py` were
 exported to; constants and mathematics are there."""
 
+from typing import Any
+
 import numpy as np
 
 from handmesh.network import FROM_LANDMARKS, FROM_OUTLINE
@@ -19,7 +21,7 @@ class Registrar:
     def __init__(self, kind: str) -> None:
         self.model = OnnxModel(FILES[kind], threads=1)  # a thousand steps too small to share
 
-    def __call__(self, **inputs: np.ndarray) -> dict[str, np.ndarray]:
+    def __call__(self, **inputs: Any) -> dict[str, np.ndarray]:
         """Find the translations of a batch of B hands; arguments are those of the exported module's `forward`.
 
         Returns:

@@ -162,7 +162,7 @@ class CMR(nn.Module):
         logits: dict[str, Tensor] = {}
         for stage in self.variant.stages:
             inputs = images
-            if stage.prior is not None:
+            if stage.prior is not None and stage.stem_from is not None:
                 prior = logits[stage.prior].sigmoid()
                 joined = [stems[stage.stem_from], prior]
                 if stage is self.variant.stages[-1]:

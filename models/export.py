@@ -73,6 +73,7 @@ def _converted(network: NamedOutputs, size: int) -> onnx.ModelProto:
             dynamic_shapes={"image": {0: torch.export.Dim("batch")}},
             verbose=False,
         )
+    assert program is not None  # without dynamo it might be
     content = program.model_proto
     del content.graph.value_info[:]
     for node in content.graph.node:

@@ -127,9 +127,7 @@ class HandTrunk(nn.Module):
 
     def forward(self, images: Tensor | EarlyMap) -> TrunkFeatures:
         x = (images if isinstance(images, EarlyMap) else self.early(images)).map
-        pyramid = [x]
-        for stage in self.stages[EARLY:]:
-            x = stage(x)
-            pyramid.append(x)
+        eighth = x
+        sixteenth, thirty_second = (x := stage(x) for stage in self.stages[EARLY:])
         x = self.last_filter(self.last_expand(x))
-        return TrunkFeatures(tuple(pyramid), torch.mean(x, dim=(2, 3)))
+        return TrunkFeatures((eighth, sixteenth, thirty_second), torch.mean(x, dim=(2, 3)))

@@ -4,6 +4,7 @@ Tensors are (B, V, C): batch, vertices, features.
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -20,6 +21,9 @@ class UpSampling(nn.Module):
     Args:
         matrix: (V, V_coarse), few entries a row.
     """
+
+    corners: Tensor
+    weights: Tensor
 
     def __init__(self, matrix: sparse.spmatrix) -> None:
         super().__init__()
@@ -47,6 +51,8 @@ class SpiralConv(nn.Module):
         in_channels, out_channels: features per vertex.
         spirals: (V, S) vertex indices.
     """
+
+    places: Tensor
 
     def __init__(self, in_channels: int, out_channels: int, spirals: np.ndarray) -> None:
         super().__init__()
@@ -101,8 +107,8 @@ def mesh_levels(template: Template, out_channels: Sequence[int]) -> tuple[nn.Mod
     return blocks, heads
 
 
-def decode_levels(x: Tensor, blocks: Sequence[SpiralBlock], heads: Sequence[SpiralConv]) -> list[Tensor]:
-    """Features (B, V_4, C) to the meshes of all levels, finest first: list of (B, V_l, 3)."""
+def decode_levels(x: Tensor, blocks: Any, heads: Any) -> list[Tensor]:
+    """Features (B, V_4, C), by `mesh_levels`, to the meshes of all levels, finest first: list of (B, V_l, 3)."""
     predictions: list[Tensor] = []
     for block, head in zip(blocks, heads, strict=True):
         x = block(x)

@@ -19,6 +19,8 @@ class SubPoseAggregation(nn.Module):
         groups: joint indices of each sub-pose, in output order.
     """
 
+    membership: Tensor
+
     def __init__(self, groups: tuple[tuple[int, ...], ...]) -> None:
         super().__init__()
         membership = torch.zeros(len(groups), NUM_JOINTS)

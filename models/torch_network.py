@@ -1,6 +1,7 @@
 """A network that predicts through PyTorch: on a GPU, or on a CPU without a file."""
 
 import copy
+from typing import Any
 
 import numpy as np
 import torch
@@ -70,7 +71,7 @@ class TorchNetwork:
         return {name: value.float() for name, value in output.items()}
 
 
-def compile_network(network: nn.Module, how: str) -> nn.Module:
+def compile_network(network: nn.Module, how: str) -> Any:
     """Hand a network to `torch.compile`: `none` leaves it, `cudagraphs` also records its kernels (CUDA only).
 
     The first call takes half a minute or more, and one more for every new batch size.
