@@ -5,7 +5,7 @@ did. `datasets.batch` does the same to a whole batch on the network's device.
 """
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import cv2
 import numpy as np
@@ -19,7 +19,7 @@ from handmesh.geometry import (
     rotation_affine,
     transform_points,
 )
-from handmesh.joints import lean
+from handmesh.joints import NUM_JOINTS, lean
 from handmesh.outline import largest_contour
 
 CROP_MARGIN = 1.3  # crop size over silhouette size
@@ -50,14 +50,15 @@ class AugmentationSettings:
 
 @dataclass(frozen=True)
 class HandSample:
-    """One annotated image.
+    """One annotated image. What is not known is not a number (NaN).
 
     Attributes:
         image: (S, S, 3) RGB uint8.
-        mask: (S, S) uint8, 255 on the hand.
-        landmarks_px: (21, 2).
+        mask: (S, S) uint8, 255 on the hand; black where no silhouette is known.
+        landmarks_px: (21, 2); some of them may not be known.
         vertices_m: (V, 3) relative to the wrist.
         K: (3, 3).
+        joints_m: (21, 3) relative to the wrist, for a hand without a mesh.
     """
 
     image: np.ndarray
@@ -65,6 +66,7 @@ class HandSample:
     landmarks_px: np.ndarray
     vertices_m: np.ndarray
     K: np.ndarray
+    joints_m: np.ndarray = field(default_factory=lambda: np.full((NUM_JOINTS, 3), np.nan))
 
 
 @dataclass(frozen=True)
@@ -115,7 +117,8 @@ def draw_augmentation(sample: HandSample, settings: AugmentationSettings, rng: n
     x, y = np.ascontiguousarray(outline.T)
     inside = (x > -0.5) & (x < side - 0.5) & (y > -0.5) & (y < side - 0.5)
     if not inside.any():  # no mask, or turned out of the image: take what the landmarks span
-        (x, y), inside = _turned(sample.landmarks_px, side, mirrored, angle).T, slice(None)
+        x, y = _turned(sample.landmarks_px, side, mirrored, angle).T
+        inside = np.isfinite(x)
     low, high = np.array([x[inside].min(), y[inside].min()]), np.array([x[inside].max(), y[inside].max()])
     box = silhouette_crop(low, high, settings.position, rng)
     return Augmentation(mirrored, angle, *box, draw_jitter(rng) if settings.color else None)
@@ -126,9 +129,9 @@ def _upright_crop(
 ) -> tuple[int, np.ndarray, float]:
     """Angle, centre (2,) and half side of a jittered square around a hand that points up, give or take the jitter."""
     points = _turned(landmarks_px, side, mirrored, 0)
-    angle = round(np.degrees(lean(points))) + jitter_degrees
+    angle = round(np.degrees(np.nan_to_num(lean(points)))) + jitter_degrees
     points = _turned(landmarks_px, side, mirrored, angle)
-    low, high = points.min(axis=0), points.max(axis=0)
+    low, high = np.nanmin(points, axis=0), np.nanmax(points, axis=0)
     size = (high - low).max()
     margin, *shift = rng.uniform(-1, 1, 3)
     half = size / 2 * UPRIGHT_MARGIN * np.exp(UPRIGHT_MARGIN_JITTER * margin)
@@ -160,14 +163,15 @@ def augment(sample: HandSample, drawn: Augmentation, size: int) -> HandSample:
     return sample
 
 
-def augmented_geometry(sample: HandSample, drawn: Augmentation, size: int) -> tuple[np.ndarray, np.ndarray]:
-    """Landmarks (21, 2) in pixels and vertices (V, 3) of `augment`, without the pixels."""
+def augmented_geometry(sample: HandSample, drawn: Augmentation, size: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Landmarks (21, 2) in pixels, vertices (V, 3) and joints (21, 3) of `augment`, without the pixels."""
     side = sample.image.shape[0]
     turn = _turn(side, drawn.mirrored, drawn.angle_degrees)
     landmarks = transform_points(sample.landmarks_px, turn)
     linear = np.eye(3)
     linear[:2, :2] = turn[:, :2]
-    return crop_points(landmarks, drawn.center_px, drawn.half_px, size), sample.vertices_m @ linear.T
+    landmarks = crop_points(landmarks, drawn.center_px, drawn.half_px, size)
+    return landmarks, sample.vertices_m @ linear.T, sample.joints_m @ linear.T
 
 
 def mirror(sample: HandSample) -> HandSample:
@@ -181,6 +185,7 @@ def mirror(sample: HandSample) -> HandSample:
         landmarks_px=sample.landmarks_px * [-1, 1] + [last, 0],
         vertices_m=sample.vertices_m * [-1, 1, 1],
         K=K,
+        joints_m=sample.joints_m * [-1, 1, 1],
     )
 
 
@@ -188,8 +193,9 @@ def rotate(sample: HandSample, angle_degrees: int) -> HandSample:
     """Turn everything about the image centre; exact for square pixels (fx = fy)."""
     side = sample.image.shape[0]
     affine = rotation_affine(side, angle_degrees)
-    vertices = sample.vertices_m.copy()
-    vertices[:, :2] = vertices[:, :2] @ affine[:, :2].T
+    vertices, joints = sample.vertices_m.copy(), sample.joints_m.copy()
+    for points in (vertices, joints):
+        points[:, :2] = points[:, :2] @ affine[:, :2].T
     K = sample.K.copy()
     K[:2, 2] = transform_points(K[:2, 2], affine)
     return HandSample(
@@ -198,6 +204,7 @@ def rotate(sample: HandSample, angle_degrees: int) -> HandSample:
         landmarks_px=transform_points(sample.landmarks_px, affine),
         vertices_m=vertices,
         K=K,
+        joints_m=joints,
     )
 
 
@@ -231,4 +238,5 @@ def crop(sample: HandSample, center_px: np.ndarray, half_px: float, size: int) -
         landmarks_px=crop_points(sample.landmarks_px, *box),
         vertices_m=sample.vertices_m,
         K=crop_intrinsics(sample.K, *box),
+        joints_m=sample.joints_m,
     )

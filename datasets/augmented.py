@@ -40,12 +40,18 @@ class AugmentedHands(Dataset, ABC):
     """Augmented training samples. One is asked for by (epoch, index), which with the seed fixes its augmentation."""
 
     in_threads = False  # see `datasets.loading.load_batches`
+    complete = True  # every sample has a mesh, a mask and all landmarks
 
     def __init__(self, settings: SampleSettings) -> None:
         self.settings = settings
 
     @abstractmethod
     def __len__(self) -> int: ...
+
+    @property
+    def recipe(self) -> dict:
+        """JSON values that decide its samples beside settings and number."""
+        return {}
 
     @abstractmethod
     def read(self, index: int, epoch: int = 0) -> HandSample:
@@ -54,7 +60,9 @@ class AugmentedHands(Dataset, ABC):
     def __getitem__(self, key: tuple[int, int]) -> dict[str, np.ndarray]:
         """Sample (epoch, index).
 
-        `mesh` (V, 3) in units of 0.2 m from the wrist and `landmarks_px` (21, 2), float32, and whether `mirrored`.
+        `mesh` (V, 3) in units of 0.2 m from the wrist and `landmarks_px` (21, 2), float32, and whether `mirrored`. Of
+        data that is not `complete` also `joints` (21, 3) in the units of the mesh, for a hand without one, and
+        `has_mask`; what is not known is not a number.
         From `reference` also `image` (3, S, S) and `silhouette` (S/2, S/2), float32; otherwise the `planes` (4, H, H)
         uint8 of the image as it is, red, green, blue and mask, and what is to happen to them.
         """
@@ -62,12 +70,14 @@ class AugmentedHands(Dataset, ABC):
         settings, size = self.settings, self.settings.size
         sample = self.read(index, epoch)
         drawn = draw_augmentation(sample, settings.augmentation, np.random.default_rng((settings.seed, epoch, index)))
-        landmarks, vertices = augmented_geometry(sample, drawn, size)
+        landmarks, vertices, joints = augmented_geometry(sample, drawn, size)
         geometry = {
             "landmarks_px": landmarks.astype(np.float32),
             "mesh": (vertices / MESH_SCALE_M).astype(np.float32),
             "mirrored": np.bool_(drawn.mirrored),
         }
+        if not self.complete:
+            geometry |= {"joints": (joints / MESH_SCALE_M).astype(np.float32), "has_mask": np.bool_(sample.mask.any())}
         if settings.pixels == REFERENCE:
             done = augment(sample, drawn, size)
             return geometry | {

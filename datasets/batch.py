@@ -6,6 +6,8 @@ from torch import Tensor
 
 from datasets.heatmaps import landmark_heatmaps
 
+LABELS = ("mesh", "landmarks_px", "mirrored", "joints", "has_mask")  # that no augmentation of pixels changes
+
 
 def warp_batch(planes: Tensor, affine: Tensor, window_px: Tensor, size: int) -> Tensor:
     """Images and masks of `datasets.augmentation.augment` with one interpolation instead of two.
@@ -70,17 +72,18 @@ def finish_batch(batch: dict[str, Tensor], size: int, mean: float, std: float) -
     """From what data workers hand over to what a training step takes, on the device of the batch.
 
     Args:
-        batch: `landmarks_px` (B, 21, 2), `mesh` (B, V, 3) and `mirrored` (B,), with one of
+        batch: `landmarks_px` (B, 21, 2), `mesh` (B, V, 3) and `mirrored` (B,), where labels may be missing also
+            `joints` (B, 21, 3) and `has_mask` (B,), with one of
             `planes` (B, 4, H, H) uint8, `affine`, `window_px` and `color`: still to be augmented;
             `image` (B, 3, S, S) and `silhouette` (B, S/2, S/2): augmented by the reference;
             `early` (B, S/8, S/8, C) float16 and `silhouette` uint8: of `datasets.features`.
         size, mean, std: of the network's input.
 
     Returns:
-        `image` (B, 3, S, S), or the `early` maps (B, C, S/8, S/8), both channels last; `mesh`, `landmarks_px`,
-        `mirrored`, `heatmaps` (B, 21, S/2, S/2) and `silhouette` (B, S/2, S/2) in [0, 1].
+        `image` (B, 3, S, S), or the `early` maps (B, C, S/8, S/8), both channels last; the labels,
+        `heatmaps` (B, 21, S/2, S/2) and `silhouette` (B, S/2, S/2) in [0, 1].
     """
-    finished = {name: batch[name] for name in ("mesh", "landmarks_px", "mirrored")}
+    finished = {name: batch[name] for name in LABELS if name in batch}
     finished["heatmaps"] = landmark_heatmaps(batch["landmarks_px"], size)
     if "planes" in batch:
         images, masks = augment_batch(*(batch[name] for name in ("planes", "affine", "window_px", "color")), size)

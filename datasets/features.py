@@ -11,7 +11,7 @@ from torch.utils.data import Dataset
 from tqdm import tqdm
 
 from datasets.augmented import AugmentedHands
-from datasets.batch import finish_batch
+from datasets.batch import LABELS, finish_batch
 from datasets.loading import load_batches
 from datasets.store import Record, Store
 from handmesh.files import content_digest
@@ -40,6 +40,7 @@ class FeatureSamples(Dataset):
         self.count = count
         digest = content_digest(*(value.detach().cpu().numpy() for value in trunk.early_parameters()))
         recipe = {"samples": len(source), "settings": repr(asdict(source.settings)), "trunk": digest}
+        recipe |= source.recipe
         self.store = Store(folder, "early maps", recipe)
         missing = self.store.missing(range(count))
         if missing:
@@ -75,7 +76,6 @@ def _early_records(batch: dict[str, Tensor], source: AugmentedHands, trunk: nn.M
     parts = images.split(len(images) if device.type == "cuda" else 2)  # the large maps of many fit no processor's cache
     early = torch.cat([trunk.early(part)[0] for part in parts])
     arrays = {"early": early.permute(0, 2, 3, 1).half().cpu().numpy()}
-    arrays |= {name: batch[name].float().cpu().numpy() for name in ("mesh", "landmarks_px")}
-    arrays["mirrored"] = batch["mirrored"].cpu().numpy()
+    arrays |= {name: batch[name].cpu().numpy() for name in LABELS if name in batch}
     arrays["silhouette"] = (batch["silhouette"] * 255).round().byte().cpu().numpy()
     return [{name: array[row] for name, array in arrays.items()} for row in range(len(early))]

@@ -1,6 +1,7 @@
 """Training losses (paper section 3.4)."""
 
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 
 import torch
 import torch.nn.functional as F
@@ -35,14 +36,14 @@ def normal_loss(prediction: Tensor, target: Tensor, faces: Tensor) -> Tensor:
     edges = F.normalize(triangle_edges(prediction, faces), dim=-1)
     target_edges = triangle_edges(target, faces)
     normals = F.normalize(torch.linalg.cross(target_edges[:, :, 0], target_edges[:, :, 1]), dim=-1)
-    return (edges * normals[:, :, None]).sum(-1).abs().mean()
+    return _mean((edges * normals[:, :, None]).sum(-1).abs())
 
 
 def edge_length_loss(prediction: Tensor, target: Tensor, faces: Tensor) -> Tensor:
     """Mean |edge length of the prediction - of the target|; vertices (B, V, 3), faces (F, 3)."""
     lengths = torch.linalg.vector_norm(triangle_edges(prediction, faces), dim=-1)
     target_lengths = torch.linalg.vector_norm(triangle_edges(target, faces), dim=-1)
-    return (lengths - target_lengths).abs().mean()
+    return _mean((lengths - target_lengths).abs())
 
 
 def nearest_rotation(source: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
@@ -68,7 +69,29 @@ def pose_loss(prediction: Tensor, target: Tensor) -> Tensor:
     scale = stretch / source.square().sum(dim=(1, 2)).clamp(min=1e-12)
     scale = scale.clamp(max=LARGEST_SCALE)
     aligned = scale[:, None, None] * (prediction @ rotation.mT)
-    return torch.linalg.vector_norm(aligned - target, dim=-1).mean()
+    return _mean(torch.linalg.vector_norm(aligned - target, dim=-1))
+
+
+def present_labels(batch: Mapping[str, Tensor], told_sides: bool) -> dict[str, Tensor]:
+    """What `cmr_loss` takes as `present`: row numbers of the labels that a batch has, worked out where nothing has to
+    be waited for, on the CPU.
+
+    Args:
+        batch: `mirrored` (B,). With `joints`, labels may be missing: then also `mesh` (B, V, 3), `landmarks_px`
+            (B, 21, 2) and `joints` (B, 21, 3), not a number where they do, and `has_mask` (B,).
+        told_sides: whether the network says which hands are mirrored.
+    """
+    known = ~batch["mirrored"] if told_sides else torch.ones_like(batch["mirrored"])
+    labels = {"sides": known} if told_sides else {}
+    if "joints" in batch:
+        meshes = known & batch["mesh"][:, 0, 0].isfinite()
+        labels |= {
+            "meshes": meshes,
+            "joints": known & ~meshes & batch["joints"][:, 0, 0].isfinite(),
+            "points": (known[:, None] & batch["landmarks_px"][..., 0].isfinite()).flatten(),
+            "masks": known & batch["has_mask"],
+        }
+    return {name: there.nonzero().squeeze(1) for name, there in labels.items()}
 
 
 def cmr_loss(
@@ -79,9 +102,11 @@ def cmr_loss(
     faces: Tensor,
     landmarks_px: Tensor | None = None,
     joint_regressor: Tensor | None = None,
-    known: Tensor | None = None,
+    joints: Tensor | None = None,
+    present: Mapping[str, Tensor] = MappingProxyType({}),
 ) -> dict[str, Tensor]:
-    """All loss terms of a batch, in float32 whatever the precision of the network.
+    """All loss terms of a batch, in float32 whatever the precision of the network. Each is a mean over what there is,
+    and 0 where there is nothing.
 
     Args:
         output: what `CMR.forward(..., as_logits=True)` returns.
@@ -91,51 +116,76 @@ def cmr_loss(
         silhouette: (B, H, W) in [0, 1].
         faces: (F, 3) of the finest level.
         landmarks_px, joint_regressor: (B, 21, 2) in the images and (21, V), for a network that returns `landmarks`.
-        known: (N,) numbers of the images that are not mirrored, for a network that returns `mirrored`: of the others it
-            learns nothing but that. None: all.
+        joints: (B, 21, 3) of hands without a mesh, same scale; with `joint_regressor`. None: all have one.
+        present: numbers of the labels that are there, as `present_labels` has them. `sides` are the hands that are not
+            mirrored: of the others a network that returns `mirrored` learns nothing but that. `meshes`, `masks` and
+            `joints` (3D joints without a mesh) count hands, `points` 21 landmarks a hand. A kind that is not named is
+            there wherever the side is.
 
     Returns:
         dict of scalars, each as it enters the sum; `l1_loss` is the finest level's, `loss` the sum with all levels.
     """
-    if "mirrored" in output:
-        known = list(range(len(heatmaps))) if known is None else known
-        rows = known if len(known) else [0]
-        others = {name: _rows(value, rows) for name, value in output.items() if name != "mirrored"}
-        targets = [_rows(value, rows) for value in (mesh_targets, heatmaps, silhouette)]
-        terms = cmr_loss(others, *targets, faces, _rows(landmarks_px, rows), joint_regressor)
-        if not len(known):  # in a small batch: the terms are there as ever, and teach nothing
-            terms = {name: 0 * value for name, value in terms.items()}
-        log_odds = output["mirrored"].float()
-        mirrored = torch.ones_like(log_odds)
-        mirrored[known] = 0
-        side = SIDE_WEIGHT * F.binary_cross_entropy_with_logits(log_odds, mirrored)
-        return terms | {"side_loss": side, "loss": terms["loss"] + side}
-    meshes = [level.float() for level in output["mesh_pred"]]
-    levels = [F.l1_loss(mesh, target) for mesh, target in zip(meshes, mesh_targets, strict=False)]
+
+    def rows(value: Tensor, kind: str) -> Tensor:
+        numbers = present.get(kind, present.get("sides"))
+        return value if numbers is None else value[numbers]
+
+    def points(value: Tensor) -> Tensor:
+        return value.flatten(0, 1)[present["points"]] if "points" in present else rows(value, "sides")
+
+    meshes = [rows(level.float(), "meshes") for level in output["mesh_pred"]]
+    mesh_targets = [rows(level, "meshes") for level in mesh_targets]
+    levels = [_distance(mesh, target) for mesh, target in zip(meshes, mesh_targets, strict=False)]
     terms = {"l1_loss": levels[0]}
     for name, term in HEATMAP_TERMS.items():
         if name in output:
             target = heatmaps
             if target.shape[-2:] != output[name].shape[-2:]:
                 target = F.adaptive_max_pool2d(target, output[name].shape[-2:])
-            terms[term] = HEATMAP_WEIGHT * F.binary_cross_entropy_with_logits(output[name].float(), target)
+            terms[term] = HEATMAP_WEIGHT * _cross_entropy(points(output[name]), points(target))
     for name, term in SILHOUETTE_TERMS.items():
         if name in output:
             target = silhouette
             if target.shape[-2:] != output[name].shape[-2:]:
                 target = F.adaptive_avg_pool2d(target, output[name].shape[-2:])
-            terms[term] = SILHOUETTE_WEIGHT * F.binary_cross_entropy_with_logits(output[name].float(), target)
+            terms[term] = SILHOUETTE_WEIGHT * _cross_entropy(rows(output[name], "masks"), rows(target, "masks"))
+    pairs = []  # predicted and true joints in 3D
     if "landmarks" in output:
-        off_px = (output["landmarks"].float() - landmarks_px).abs().mean()
+        off_px = _mean((points(output["landmarks"].float()) - points(landmarks_px)).abs())
         terms["landmark_loss"] = LANDMARK_WEIGHT * off_px / LANDMARK_UNIT_PX
-        joints, target_joints = joint_regressor @ meshes[0], joint_regressor @ mesh_targets[0]
-        terms["joint_loss"] = JOINT_WEIGHT * (joints - target_joints).abs().mean()
-        terms["pose_loss"] = POSE_WEIGHT * pose_loss(joints, target_joints)
+        pairs.append((joint_regressor @ meshes[0], joint_regressor @ mesh_targets[0]))
+    if joints is not None:
+        without_mesh = rows(output["mesh_pred"][0].float(), "joints")
+        pairs.append((joint_regressor @ without_mesh, rows(joints, "joints")))
+    if pairs:
+        found, expected = (torch.cat(hands) for hands in zip(*pairs, strict=True))
+        terms["joint_loss"] = JOINT_WEIGHT * _mean((found - expected).abs())
+    if "landmarks" in output:
+        terms["pose_loss"] = POSE_WEIGHT * pose_loss(found, expected)
     terms["normal_loss"] = NORMAL_WEIGHT * normal_loss(meshes[0], mesh_targets[0], faces)
     terms["edge_loss"] = EDGE_WEIGHT * edge_length_loss(meshes[0], mesh_targets[0], faces)
-    terms["loss"] = sum(terms.values()) + sum(levels[1:])
-    return terms
+    loss = sum(terms.values()) + sum(levels[1:])
+    if "mirrored" in output:
+        log_odds = output["mirrored"].float()
+        mirrored = torch.zeros_like(log_odds)
+        if "sides" in present:
+            mirrored = torch.ones_like(log_odds).index_fill(0, present["sides"], 0)
+        terms["side_loss"] = SIDE_WEIGHT * _cross_entropy(log_odds, mirrored)
+        loss = loss + terms["side_loss"]
+    return terms | {"loss": loss}
 
 
-def _rows(value: Tensor | Sequence[Tensor], rows: Tensor | list[int]) -> Tensor | list[Tensor]:
-    return value[rows] if isinstance(value, Tensor) else [level[rows] for level in value]
+# Of nothing, means are 0 and so are their gradients.
+
+
+def _distance(found: Tensor, expected: Tensor) -> Tensor:
+    return F.l1_loss(found, expected, reduction="mean" if len(found) else "sum")
+
+
+def _cross_entropy(log_odds: Tensor, target: Tensor) -> Tensor:
+    reduction = "mean" if len(log_odds) else "sum"
+    return F.binary_cross_entropy_with_logits(log_odds.float(), target, reduction=reduction)
+
+
+def _mean(values: Tensor) -> Tensor:
+    return values.mean() if len(values) else values.sum()

@@ -1,4 +1,4 @@
-"""Where training samples come from: a folder in FreiHAND's layout, or the generator."""
+"""Where training samples come from: folders of annotated images, or the generator."""
 
 import hashlib
 from pathlib import Path
@@ -6,6 +6,8 @@ from pathlib import Path
 from datasets import TRAINING_SETS
 from datasets.augmentation import AugmentationSettings
 from datasets.augmented import DEVICE, AugmentedHands, SampleSettings
+from datasets.freihand import FreiHANDTraining
+from datasets.mixture import Mixture
 from datasets.synthesis.generator import VERSION, GeneratorSettings
 from datasets.synthesis.hand import HAND_FILE
 from datasets.synthetic import SyntheticTraining
@@ -34,7 +36,7 @@ def training_data(options: Options, num_vertices: int, mirrored_share: float) ->
         unused = [name for name in sorted(GENERATOR_FOLDERS) if getattr(options, name) != PROCEDURAL]
         if unused:
             raise InputError(f"--{unused[0]} is for --stream, and this run reads its images: leave one of them out")
-        return TRAINING_SETS[options.dataset](options.data_root, num_vertices, settings, options.cache_dir)
+        return _read_data(options, num_vertices, settings)
     if options.data_dir is not None:
         raise InputError(f"this run generates its images (--stream {options.stream}): leave --data_dir out")
     generated = generator_settings(options)
@@ -42,6 +44,16 @@ def training_data(options: Options, num_vertices: int, mirrored_share: float) ->
         return SyntheticTraining(generated, options.stream, num_vertices, settings)
     recipe = generator_recipe(options) | {"samples": options.stream}
     return SyntheticPool(options.pool_dir, recipe, generated, options.stream, num_vertices, settings, options.makers)
+
+
+def _read_data(options: Options, num_vertices: int, settings: SampleSettings) -> AugmentedHands:
+    sources = {}
+    for name in options.shares:
+        make, arguments = TRAINING_SETS[name], (options.data_folder(name), num_vertices, settings)
+        sources[name] = make(*arguments, options.cache_dir(name)) if make is FreiHANDTraining else make(*arguments)
+    if len(sources) == 1:
+        return next(iter(sources.values()))
+    return Mixture(sources, list(options.shares.values()), settings)
 
 
 def generator_settings(options: Options) -> GeneratorSettings:

@@ -12,7 +12,7 @@ from torch.nn.parallel import DistributedDataParallel
 
 from datasets.batch import finish_batch
 from models.hand_trunk import EarlyMap
-from models.losses import cmr_loss
+from models.losses import cmr_loss, present_labels
 from models.torch_network import compile_network
 from runner.errors import TrainingDivergedError
 from runner.ranks import Ranks
@@ -68,6 +68,7 @@ class TrainingStep:
         self.device = next(model.parameters()).device
         self.optimizer, self.precision, self.ranks = optimizer, precision, ranks
         self.input = {"size": size, "mean": mean, "std": std}
+        self.told_sides = model.traits.knows_sides
         network = compile_network(model, compiled)
         self.network = DistributedDataParallel(network, broadcast_buffers=False) if ranks.count > 1 else network
         self.faces = torch.from_numpy(template.faces[0]).to(self.device)
@@ -88,11 +89,10 @@ class TrainingStep:
         self.optimizer.zero_grad(set_to_none=True)
         sums = 0.0
         for number, part in enumerate(parts, 1):
-            known = (~part["mirrored"]).nonzero().squeeze(1)  # here, where nothing has to be waited for
-            batch = {name: value.to(self.device, non_blocking=True) for name, value in part.items()}
+            batch, present = self._moved(part), self._moved(present_labels(part, self.told_sides))
             batch = finish_batch(batch, **self.input)
             with nullcontext() if number == len(parts) or self.ranks.count == 1 else self.network.no_sync():
-                terms, output = self._losses(batch, known.to(self.device, non_blocking=True))
+                terms, output = self._losses(batch, present)
                 (terms["loss"] / len(parts)).backward()
             sums = sums + torch.stack(list(terms.values())).detach() / len(parts)
         joined = torch.cat([sums, sums.new_tensor([float(told_to_stop())])])
@@ -104,14 +104,18 @@ class TrainingStep:
         self.optimizer.step()
         return StepResult(losses, stop > 0, batch, output)
 
-    def _losses(self, batch: Batch, known: Tensor) -> tuple[dict[str, Tensor], dict]:
+    def _moved(self, tensors: Batch) -> Batch:
+        return {name: value.to(self.device, non_blocking=True) for name, value in tensors.items()}
+
+    def _losses(self, batch: Batch, present: Batch) -> tuple[dict[str, Tensor], dict]:
         early = "early" in batch
         images = EarlyMap(batch["early"]) if early else batch["image"].contiguous(memory_format=torch.channels_last)
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.precision == "bf16"):
             output = self.network(images, as_logits=True)
         meshes = [batch["mesh"], *(batch["mesh"][:, index] for index in self.coarse_vertices)]
         maps = (batch["heatmaps"], batch["silhouette"])
-        terms = cmr_loss(output, meshes, *maps, self.faces, batch["landmarks_px"], self.regressor, known)
+        points = (batch["landmarks_px"], self.regressor, batch.get("joints"))
+        terms = cmr_loss(output, meshes, *maps, self.faces, *points, present)
         return terms, output
 
 

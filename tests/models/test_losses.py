@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from models.losses import cmr_loss, edge_length_loss, normal_loss, pose_loss
+from models.losses import cmr_loss, edge_length_loss, normal_loss, pose_loss, present_labels
 from utils.metrics import fit_similarity, point_errors
 
 FACES = torch.tensor([[0, 1, 2], [0, 2, 3]])
@@ -138,7 +138,7 @@ def test_of_a_mirrored_hand_only_the_side_is_learned():
         silhouette,
         FACES,
         torch.zeros(2, 21, 2),
-        known=torch.tensor([0]),
+        present={"sides": torch.tensor([0])},
     )
     first = {
         name: [level[:1] for level in value] if isinstance(value, list) else value[:1] for name, value in output.items()
@@ -153,8 +153,9 @@ def test_landmarks_of_mirrored_hands_do_not_count():
     output, meshes, heatmaps, silhouette = batch()
     regressor = torch.rand(21, 4, generator=torch.Generator().manual_seed(2))
     output |= {"mirrored": torch.zeros(2), "landmarks": torch.zeros(2, 21, 2)}
+    one = {"sides": torch.tensor([1])}
     terms, moved = (
-        cmr_loss(output, meshes, heatmaps, silhouette, FACES, landmarks, regressor, known=torch.tensor([1]))
+        cmr_loss(output, meshes, heatmaps, silhouette, FACES, landmarks, regressor, present=one)
         for landmarks in (torch.ones(2, 21, 2), torch.tensor([500.0, 1.0]).view(2, 1, 1).expand(2, 21, 2))
     )
     torch.testing.assert_close(terms["landmark_loss"], torch.tensor(0.01))
@@ -167,9 +168,8 @@ def test_a_batch_of_mirrored_hands_teaches_nothing_but_that():
     leaves = [output["uv_pred"], output["mask_pred"], *output["mesh_pred"], output["mirrored"]]
     for leaf in leaves:
         leaf.requires_grad_()
-    terms = cmr_loss(
-        output, meshes, heatmaps, silhouette, FACES, torch.zeros(2, 21, 2), known=torch.tensor([], dtype=torch.long)
-    )
+    nobody = {"sides": torch.tensor([], dtype=torch.long)}
+    terms = cmr_loss(output, meshes, heatmaps, silhouette, FACES, torch.zeros(2, 21, 2), present=nobody)
     terms["loss"].backward()
     assert all(not leaf.grad.any() for leaf in leaves[:-1])
     torch.testing.assert_close(leaves[-1].grad, torch.full((2,), -0.5 * 0.5 / 2))
@@ -183,3 +183,79 @@ def test_losses_are_float32_for_a_bf16_network():
         for key, value in output.items()
     }
     assert all(term.dtype == torch.float32 for term in cmr_loss(half, meshes, heatmaps, silhouette, FACES).values())
+
+
+NOTHING = torch.nan
+
+
+def partial_batch():
+    """Hand 0 has all labels; hand 1 some landmarks and joints in 3D alone."""
+    output, meshes, heatmaps, silhouette = batch()
+    generator = torch.Generator().manual_seed(4)
+    output |= {"landmarks": torch.randn(2, 21, 2, generator=generator)}
+    labels = {
+        "mirrored": torch.zeros(2, dtype=torch.bool),
+        "mesh": meshes[0],
+        "landmarks_px": torch.randn(2, 21, 2, generator=generator),
+        "joints": torch.randn(2, 21, 3, generator=generator),
+        "has_mask": torch.tensor([True, False]),
+    }
+    for mesh in meshes:
+        mesh[1] = NOTHING
+    labels["joints"][0] = labels["landmarks_px"][1, 4:] = NOTHING
+    return output, meshes, heatmaps, silhouette, labels
+
+
+def test_each_term_is_a_mean_over_the_labels_that_are_there():
+    output, meshes, heatmaps, silhouette, labels = partial_batch()
+    regressor = torch.rand(21, 4, generator=torch.Generator().manual_seed(2))
+    arguments = (output, meshes, heatmaps, silhouette, FACES, labels["landmarks_px"], regressor, labels["joints"])
+    terms = cmr_loss(*arguments, present_labels(labels, told_sides=False))
+    first = {name: [v[:1] for v in value] if isinstance(value, list) else value[:1] for name, value in output.items()}
+    alone = cmr_loss(
+        first, [m[:1] for m in meshes], heatmaps[:1], silhouette[:1], FACES, labels["landmarks_px"][:1], regressor
+    )
+    for name in ("l1_loss", "mask_loss", "normal_loss", "edge_loss"):
+        torch.testing.assert_close(terms[name], alone[name])
+    there = torch.tensor([True] * 25 + [False] * 17).view(2, 21)
+    maps = torch.nn.functional.binary_cross_entropy_with_logits(output["uv_pred"][there], heatmaps[there])
+    torch.testing.assert_close(terms["uv_loss"], 10 * maps)
+    off_px = (output["landmarks"] - labels["landmarks_px"])[there].abs().mean()
+    torch.testing.assert_close(terms["landmark_loss"], off_px / 100)
+    joints = regressor @ output["mesh_pred"][0]
+    expected = torch.stack([regressor @ meshes[0][0], labels["joints"][1]])
+    torch.testing.assert_close(terms["joint_loss"], (joints - expected).abs().mean())
+    torch.testing.assert_close(terms["pose_loss"], 8 * pose_loss(joints, expected))
+    assert terms["loss"].isfinite()
+
+
+def test_joints_count_for_the_networks_of_the_paper_where_a_mesh_is_missing():
+    output, meshes, heatmaps, silhouette, labels = partial_batch()
+    del output["landmarks"]
+    regressor = torch.rand(21, 4, generator=torch.Generator().manual_seed(2))
+    arguments = (output, meshes, heatmaps, silhouette, FACES, labels["landmarks_px"], regressor, labels["joints"])
+    terms = cmr_loss(*arguments, present_labels(labels, told_sides=False))
+    expected = (regressor @ output["mesh_pred"][0][1] - labels["joints"][1]).abs().mean()
+    torch.testing.assert_close(terms["joint_loss"], expected)
+
+
+@pytest.mark.parametrize("network", ["paper", "mobile"])
+def test_a_batch_without_labels_teaches_nothing(network):
+    output, meshes, heatmaps, silhouette, labels = partial_batch()
+    if network == "paper":
+        del output["landmarks"]
+    else:
+        output["mirrored"] = torch.zeros(2)
+    labels |= {name: torch.full_like(labels[name], NOTHING) for name in ("mesh", "landmarks_px", "joints")}
+    labels["has_mask"][:] = False
+    leaves = [*output["mesh_pred"], *(value for name, value in output.items() if name != "mesh_pred")]
+    for leaf in leaves:
+        leaf.requires_grad_()
+    present = present_labels(labels, told_sides=network == "mobile")
+    regressor = torch.rand(21, 4)
+    arguments = (output, meshes, heatmaps, silhouette, FACES, labels["landmarks_px"], regressor, labels["joints"])
+    terms = cmr_loss(*arguments, present)
+    terms["loss"].backward()
+    assert all(value == 0 for name, value in terms.items() if name not in ("side_loss", "loss"))
+    torch.testing.assert_close(terms["loss"], terms.get("side_loss", torch.tensor(0.0)))
+    assert all(not leaf.grad.any() for leaf in leaves if leaf is not output.get("mirrored"))
