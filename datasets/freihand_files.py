@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Sequence
+from itertools import chain
 from pathlib import Path
 
 import cv2
@@ -114,6 +115,9 @@ def as_rows(rows: object, path: Path, shape: tuple[int | None, int]) -> np.ndarr
         raise InputError(f"{path}: {_describe(rows, array)}; expected {_expected(shape)}")
     if not np.isfinite(array).all():
         raise InputError(f"{path}: entry {int(np.argwhere(~np.isfinite(array))[0][0])} is not finite")
+    for entry, matrix in enumerate(rows):
+        if not set(map(type, chain.from_iterable(matrix))) <= {int, float}:  # NumPy takes "1" and true for numbers
+            raise InputError(f"{path}: entry {entry} holds text, or true or false; expected numbers")
     return array
 
 

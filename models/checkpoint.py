@@ -12,7 +12,7 @@ from handmesh.errors import InputError
 from models.build import build_model
 from models.cmr import CMR, VARIANTS, Stage
 from models.mobile import MobileCMR
-from models.weight_file import is_state_dict, read_weight_file
+from models.weight_file import check_finite, is_state_dict, read_weight_file
 from utils.template import Template
 
 
@@ -68,12 +68,6 @@ class Checkpoint:
     out_channels: tuple[int, ...]
     training: Mapping[str, Any] = field(default_factory=dict)
 
-    def option(self, name: str, default: Any) -> Any:
-        """A stored option of the run that wrote this file, else the default."""
-        stored = self.training.get("options")
-        value = stored.get(name) if isinstance(stored, Mapping) else None
-        return default if value is None else value
-
     @property
     def calibration(self) -> Calibration | None:
         """The stored calibration of the confidence, if there is one. Raises InputError if it is something else."""
@@ -91,7 +85,7 @@ def read_checkpoint(path: str | Path) -> Checkpoint:
     """Read a checkpoint without running any code in it.
 
     Raises:
-        InputError: the file is missing, damaged, or not of one of this project's networks.
+        InputError: the file is missing, damaged, not of one of this project's networks, or not finite.
     """
     path = Path(path)
     if not path.is_file():
@@ -106,6 +100,7 @@ def read_checkpoint(path: str | Path) -> Checkpoint:
         value.ndim or key.endswith("num_batches_tracked") for key, value in weights.items()
     ):
         raise InputError(f"{path}: expected a state dict, or a dict with model_state_dict")
+    check_finite(path, weights)
     return Checkpoint(path, weights, *_architecture(path, weights), training)
 
 

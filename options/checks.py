@@ -1,9 +1,14 @@
 """What options must be: each by itself, for the phase, and beside each other."""
 
+import math
+import os
 from pathlib import Path
 from typing import Any
 
-from options.options import GENERATOR_FOLDERS, OPTIONS, SCORE, TRAIN, Options, value_type
+from options.options import DATASETS, GENERATOR_FOLDERS, OPTIONS, SCORE, TRAIN, Options, value_type
+
+WORKERS_PER_CORE = 4  # each holds a copy of the program in memory, and more of them make nothing faster
+LONGEST_NAME = 200  # bytes; file systems take 255, and files of a run add to its name
 
 
 def input_error(message: str) -> Exception:
@@ -19,17 +24,25 @@ def check_value(name: str, value: Any, source: str = "") -> None:
     label = f"{source}--{name}"
     if value is None and OPTIONS[name].default is None:
         return
+    if isinstance(value, tuple) and about["nargs"] is None:
+        raise input_error(f"{label}: expected one value, not {len(value)}")
     values = value if isinstance(value, tuple) else (value,)
     if isinstance(about["nargs"], int) and len(values) != about["nargs"]:
         raise input_error(f"{label}: expected {about['nargs']} values, not {len(values)}")
     for one in values:
         if not isinstance(one, (int, float) if kind is float else kind) or (isinstance(one, bool) and kind is not bool):
             raise input_error(f"{label}: {one!r} is not of type {kind.__name__}")
+        if one == "":
+            raise input_error(f"{label} is empty: give it a value or leave it out")
         if about["choices"] is not None and one not in about["choices"]:
             raise input_error(f"{label} {one}: expected one of {', '.join(about['choices'])}")
         if about["limits"] is not None and not about["limits"][0] <= one <= about["limits"][1]:
             lowest, highest = about["limits"]
-            raise input_error(f"{label} {one}: expected a number from {lowest:g} to {highest:g}")
+            expected = f"from {lowest:g} to {highest:g}" if highest < math.inf else f"of at least {lowest:g}"
+            raise input_error(
+                f"{label} {one}: expected a number {expected}"
+                + (", or leave the option out" if OPTIONS[name].default is None else "")
+            )
         if about["multiple_of"] > 1 and one % about["multiple_of"]:
             raise input_error(f"{label} {one}: expected a multiple of {about['multiple_of']}")
 
@@ -44,6 +57,22 @@ def check_phase(options: Options) -> None:
             )
 
 
+def check_datasets(options: Options) -> None:
+    """Raise InputError unless the data sets are known ones, each with a share."""
+    names = []
+    for part in options.dataset:
+        name, colon, share = part.partition(":")
+        if name not in DATASETS or name in names:
+            raise input_error(f"--dataset {part}: expected some of {', '.join(DATASETS)}, each once")
+        try:
+            usable = not colon or 0 < float(share) < math.inf
+        except ValueError:
+            usable = False
+        if not usable:
+            raise input_error(f"--dataset {part}: expected NAME or NAME:SHARE, with a share above 0")
+        names.append(name)
+
+
 def check_checkpoint(options: Options) -> None:
     """Raise InputError if the network's file is not there."""
     path = options.checkpoint
@@ -54,11 +83,24 @@ def check_checkpoint(options: Options) -> None:
 def check_rules(options: Options) -> None:
     """Raise InputError for options that contradict each other; what a checkpoint brings is in `options` already."""
     given, phase, name = options.given, options.phase, options.exp_name
+    cores = os.cpu_count() or 1
     generator = [f"--{one}" for one in sorted((GENERATOR_FOLDERS | {"hand", "hand_px"}) & given)]
     rules = [
         (
             Path(name).name != name or name in ("", ".", ".."),
             f"--exp_name {name}: expected a name without slashes; --out_dir takes a folder",
+        ),
+        (
+            len(os.fsencode(name)) > LONGEST_NAME,
+            f"--exp_name: {len(os.fsencode(name))} bytes long, expected at most {LONGEST_NAME}; files get its name",
+        ),
+        *(
+            (
+                getattr(options, workers) > WORKERS_PER_CORE * cores,
+                f"--{workers} {getattr(options, workers)}: expected at most {WORKERS_PER_CORE * cores}, "
+                f"{WORKERS_PER_CORE} for each core of this machine",
+            )
+            for workers in ("workers", "makers")
         ),
         (
             options.device == "cpu" and "device_idx" in given,

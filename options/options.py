@@ -14,6 +14,7 @@ TRAIN, EVAL, DEMO, EXPORT, SCORE, SYNTH = PHASES = ("train", "eval", "demo", "ex
 NETWORK_PHASES = (TRAIN, EVAL, DEMO, EXPORT)
 GENERATING = (TRAIN, SYNTH)
 PROCEDURAL = "procedural"
+DATASETS = ("FreiHAND", "Synthetic", "RHD", "HO3D", "Keypoints")
 NOT_KEPT = ("auto", "none")  # values of --cache for which generated images are not kept
 DEFAULT_EXPERIMENT = "cmr"
 GENERATOR_FOLDERS = {"skins", "hdri", "backgrounds"}
@@ -95,15 +96,20 @@ class Options:
         False, "train: take the weights of --resume only, and start a new run from them", phases=(TRAIN,)
     )
 
-    dataset: str = _data("FreiHAND", "layout of the data", choices=("FreiHAND",))
+    dataset: tuple[str, ...] = _data(
+        ("FreiHAND",),
+        f"layout of the data: {', '.join(DATASETS)}; several to train on, with shares of the samples: NAME:SHARE ...",
+        nargs="+",
+    )
     data_dir: str | None = _data(
         None,
-        "folder with training/, evaluation/ and *.json (default data/DATASET; synth: data/Synthetic)",
+        "folder of the data, see docs/data.md (default data/DATASET; synth: data/Synthetic); with several data sets "
+        "each is in DATA_DIR/NAME",
         phases=(TRAIN, EVAL, SYNTH),
     )
     cache: str = _data(
         "auto",
-        "train: folder of the decoded training data, made at the first start; auto: DATA_DIR/cache, or in the "
+        "train: folder of the decoded data of FreiHAND, made at the first start; auto: DATA_DIR/cache, or in the "
         "user's cache where that cannot be written; none: decode each time. With --stream: folder of its "
         "images, which are then the same in every epoch and are made while training goes on; auto, none: new "
         "ones in every epoch",
@@ -146,7 +152,17 @@ class Options:
     img_mean: float = _network(0.5, "input is (rgb / 255 - IMG_MEAN) / IMG_STD", limits=(-1e3, 1e3), group="data")
     img_std: float = _network(0.5, "see --img_mean", limits=(1e-3, 1e3), group="data")
     pred: str | None = _data(None, "score: prediction to score, a .json or a .zip with one inside", phases=(SCORE,))
-    gt: str | None = _data(None, "score: folder with evaluation_xyz.json and evaluation_verts.json", phases=(SCORE,))
+    gt: str | None = _data(
+        None, "score: folder with evaluation_xyz.json and, for meshes, evaluation_verts.json", phases=(SCORE,)
+    )
+    pred_layout: str = _data(
+        "freihand",
+        "score: order of the joints and axes of --pred: freihand, y down and z forward; ho3d, HO-3D's order, y up and "
+        "z backward",
+        choices=("freihand", "ho3d"),
+        phases=(SCORE,),
+    )
+    gt_layout: str = _data("freihand", "likewise of --gt", choices=("freihand", "ho3d"), phases=(SCORE,))
 
     train_samples: int = _generated(
         2000, "synth: training images to write", limits=(0, 10_000_000), phases=(SYNTH,), belongs_to=CALL
@@ -220,8 +236,8 @@ class Options:
         belongs_to=FIXED,
     )
     epochs: int = _training(38, "passes over the training images", limits=(1, math.inf))
-    max_steps: int = _training(
-        0, "stop after this many optimiser steps in all; 0: no limit", limits=(0, math.inf), belongs_to=CALL
+    max_steps: int | None = _training(
+        None, "stop after this many optimiser steps in all (default: no limit)", limits=(1, math.inf), belongs_to=CALL
     )
     lr: float = _training(1e-4, "learning rate of Adam", limits=(0, 1e30))
     schedule: str = _training(
@@ -297,22 +313,32 @@ class Options:
     given: frozenset[str] = frozenset()
 
     @property
-    def data_root(self) -> Path:
-        """Folder of the dataset."""
-        if self.data_dir is not None:
-            return Path(self.data_dir)
-        return ROOT / "data" / ("Synthetic" if self.phase == SYNTH else self.dataset)
+    def shares(self) -> dict[str, float]:
+        """Share of each data set by its name; only their proportion counts."""
+        named = (part.partition(":") for part in self.dataset)
+        return {name: float(share) if colon else 1.0 for name, colon, share in named}
 
     @property
-    def cache_dir(self) -> Path | None:
-        """Folder of the decoded training data; None: not wanted."""
+    def data_root(self) -> Path:
+        """Folder of the dataset, of several the first one's."""
+        return self.data_folder(next(iter(self.shares)))
+
+    def data_folder(self, name: str) -> Path:
+        """Folder of one of the datasets."""
+        if self.data_dir is not None:
+            return Path(self.data_dir, name if len(self.shares) > 1 else "")
+        return ROOT / "data" / ("Synthetic" if self.phase == SYNTH else name)
+
+    def cache_dir(self, name: str) -> Path | None:
+        """Folder of the decoded training data of one of the datasets; None: not wanted."""
         from handmesh.files import cache_folder  # here: --help need not wait for its package
 
         if self.cache != "auto":
-            return None if self.cache == "none" else Path(self.cache)
-        if os.access(self.data_root, os.W_OK):
-            return self.data_root / "cache"
-        return cache_folder() / hashlib.sha256(str(self.data_root.resolve()).encode()).hexdigest()[:16]
+            return None if self.cache == "none" else Path(self.cache, name if len(self.shares) > 1 else "")
+        root = self.data_folder(name)
+        if os.access(root, os.W_OK):
+            return root / "cache"
+        return cache_folder() / hashlib.sha256(str(root.resolve()).encode()).hexdigest()[:16]
 
     @property
     def pool_dir(self) -> Path | None:
@@ -328,7 +354,7 @@ class Options:
     def run_dir(self) -> Path:
         """Folder of the run: checkpoints, logs, evaluation."""
         root = self.out_dir if self.out_dir is not None and self.phase in (TRAIN, EVAL) else ROOT / "out"
-        return Path(root) / self.dataset / self.exp_name
+        return Path(root) / "+".join(self.shares) / self.exp_name
 
     @property
     def results_dir(self) -> Path:

@@ -4,7 +4,7 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from options.checks import check_checkpoint, check_phase, check_rules, check_value
+from options.checks import check_checkpoint, check_datasets, check_phase, check_rules, check_value
 from options.options import (
     CALL,
     GENERATOR_FOLDERS,
@@ -30,13 +30,14 @@ def parse_options(arguments: Sequence[str] | None = None) -> Options:
     """Parse the command line. Leaves with status 2 on an unknown option, raises InputError on a contradictory one."""
     namespace = _build_parser().parse_args(arguments)
     given = {name: tuple(value) if isinstance(value, list) else value for name, value in vars(namespace).items()}
+    for name, value in given.items():
+        check_value(name, value)
     for name in (GENERATOR_FOLDERS | {"cache"}) & set(given):  # a resumed run may be started from elsewhere
         if given[name] not in (PROCEDURAL, *NOT_KEPT):
             given[name] = str(Path(given[name]).resolve())
     options = Options(**given, given=frozenset(given))
-    for name, value in given.items():
-        check_value(name, value)
     check_phase(options)
+    check_datasets(options)
     check_checkpoint(options)
     if options.phase != TRAIN or options.resume is None:  # otherwise the checkpoint has a say first
         check_rules(options)

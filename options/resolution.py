@@ -4,7 +4,8 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from options.checks import check_rules, check_value, input_error
+from handmesh.errors import InputError
+from options.checks import check_rules, check_value
 from options.options import FIXED, NETWORK, NOT_KEPT, OPTIONS, RUN, TRAIN, Options
 
 
@@ -27,8 +28,12 @@ def with_stored(
     for name, item in OPTIONS.items():
         if item.metadata["belongs_to"] in taken and stored.get(name) is not None and name not in network:
             value = stored[name]
+            settled = continued and item.metadata["belongs_to"] == FIXED
             known[name] = tuple(value) if isinstance(value, list) else value
-            check_value(name, known[name], f"{source}: ")
+            if settled or name not in options.given:
+                _check_stored(name, known[name], source, settled, continued)
+    for name, value in network.items():
+        check_value(name, value, f"{source}: ")
     known |= network
     fixed = set(network)
     if continued:
@@ -37,11 +42,20 @@ def with_stored(
         if known.get("stream") and "cache" in options.given and (before in NOT_KEPT) != (options.cache in NOT_KEPT):
             fixed.add("cache")  # another folder is all right, but not images that change instead of ones that stay
     elif options.phase == TRAIN and "imagenet" in options.given:
-        raise input_error("--imagenet starts new weights and --resume takes old ones: leave one of them out")
+        raise InputError("--imagenet starts new weights and --resume takes old ones: leave one of them out")
     for name in sorted(fixed & options.given):
         asked, holds = getattr(options, name), known.get(name, OPTIONS[name].default)
         if asked != holds:
-            raise input_error(f"--{name} {asked}: {source} holds {name} {holds}; leave the option out to use it")
+            raise InputError(f"--{name} {asked}: {source} holds {name} {holds}; leave the option out to use it")
     options = replace(options, **{name: value for name, value in known.items() if name not in options.given})
     check_rules(options)
     return options
+
+
+def _check_stored(name: str, value: Any, source: str, settled: bool, continued: bool) -> None:
+    try:
+        check_value(name, value, f"{source}: ")
+    except InputError as error:
+        ways = [] if settled else [f"name another --{name}"]
+        ways += ["start a new run from its weights with --weights_only"] if continued else []
+        raise InputError(f"{error}; {', or '.join(ways)}") from error

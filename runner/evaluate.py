@@ -18,7 +18,8 @@ from handmesh.predictor import CropPredictor
 from options import Options
 from runner.prediction import network_for_prediction
 from runner.ranks import Ranks, joined_ranks
-from runner.score import has_ground_truth, read_ground_truth, write_report
+from runner.score import write_report
+from runner.score_files import has_ground_truth, read_ground_truth
 from runner.setup import select_device
 from utils.metrics import score_predictions
 
@@ -50,7 +51,7 @@ def evaluate(options: Options) -> None:
     path = write_challenge_files(options.run_dir, options.exp_name, xyz, vertices)
     print(f"wrote {path} and {path.with_suffix('.zip')}")
     if ground_truth is None:
-        print(f"no evaluation_xyz.json and evaluation_verts.json in {options.data_root}: not scored here")
+        print(f"no evaluation_xyz.json in {options.data_root}: not scored here")
     else:
         write_report(score_predictions(*ground_truth, xyz, vertices), options.run_dir)
 

@@ -3,7 +3,7 @@
 import math
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from options import Options
 
@@ -43,8 +43,38 @@ class ScheduledAdam:
                 parameter.requires_grad_(trunk_rate > 0)
         return rate
 
-    def restore(self, state: dict) -> None:
-        """Go on with the moments of a run and this one's options. Raises ValueError if they are another network's."""
-        self.adam.load_state_dict(state)
-        for group in self.adam.param_groups:
-            group.update(weight_decay=self.options.weight_decay)
+    def restore(self, state: object) -> None:
+        """Go on with the moments of a run and this one's options.
+
+        Args:
+            state: the `state_dict` of the run's Adam.
+
+        Raises:
+            ValueError: it is something else, or another network's.
+        """
+        own = self.adam.state_dict()
+        groups, moments = (state.get(key) if isinstance(state, dict) else None for key in ("param_groups", "state"))
+        if not isinstance(groups, list) or not isinstance(moments, dict):
+            raise ValueError("expected the state of Adam")
+        if [group.get("params") if isinstance(group, dict) else None for group in groups] != [
+            group["params"] for group in own["param_groups"]
+        ]:
+            raise ValueError("it is of other parameters")
+        parameters = [parameter for group in self.adam.param_groups for parameter in group["params"]]
+        for index, moment in moments.items():
+            # PyTorch takes tensors of any shape here, and its kernels then read and write beyond their ends.
+            if index not in range(len(parameters)) or not _fits(moment, parameters[index]):
+                raise ValueError(f"parameter {index!r} has no moments of its shape")
+        self.adam.load_state_dict({"state": moments, "param_groups": own["param_groups"]})
+
+
+def _fits(moment: object, parameter: Tensor) -> bool:
+    """Whether these are Adam's moments of a parameter: finite, and of its shape."""
+    if not isinstance(moment, dict) or moment.keys() != {"step", "exp_avg", "exp_avg_sq"}:
+        return False
+    step, mean, square = moment["step"], moment["exp_avg"], moment["exp_avg_sq"]
+    if not all(isinstance(value, Tensor) and value.is_floating_point() for value in (step, mean, square)):
+        return False
+    if step.numel() != 1 or not mean.shape == square.shape == parameter.shape:
+        return False
+    return bool(torch.isfinite(mean).all() and torch.isfinite(square).all() and (square >= 0).all() and step >= 0)

@@ -5,11 +5,11 @@ import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 
-from tensorboardX import SummaryWriter
 from tqdm import tqdm
 from tqdm.contrib.logging import logging_redirect_tqdm
 
 from options import Options
+from runner.board import Board
 from runner.training_images import training_overview
 from runner.training_step import StepResult
 
@@ -25,9 +25,7 @@ class Progress:
         last_step: of the run, which is logged in any case.
     """
 
-    def __init__(
-        self, options: Options, log: logging.Logger, bar: tqdm, board: SummaryWriter | None, last_step: int
-    ) -> None:
+    def __init__(self, options: Options, log: logging.Logger, bar: tqdm, board: Board | None, last_step: int) -> None:
         self.options, self.log, self.bar, self.board, self.last_step = options, log, bar, board, last_step
         self.step_ended = time.perf_counter()
 
@@ -43,14 +41,14 @@ class Progress:
             return
         detail = ", ".join(f"{name} {value:.4f}" for name, value in losses.items())
         self.log.info("epoch %d step %d: %s, lr %.2e, %.1f samples/s", epoch, step, detail, learning_rate, rate)
-        for name, value in {**losses, "lr": learning_rate, "samples_per_s": rate}.items():
-            self.board.add_scalar(f"train/{name}", value, step)
+        figures = {**losses, "lr": learning_rate, "samples_per_s": rate}
+        self.board.add_scalars({f"train/{name}": value for name, value in figures.items()}, step)
 
     def show_samples(self, step: int, result: StepResult) -> None:
         """What the network sees and says, where it sees images."""
         if self.board is not None and "image" in result.batch:
             overview = training_overview(result.batch, result.output, self.options.img_mean, self.options.img_std)
-            self.board.add_image("train/samples", overview, step, dataformats="HWC")
+            self.board.add_image("train/samples", overview, step)
 
 
 @contextmanager
@@ -61,7 +59,7 @@ def progress_of(
     with ExitStack() as stack:
         board = None
         if shown:
-            board = SummaryWriter(str(options.run_dir / "board"), purge_step=first_step)
+            board = Board(options.run_dir / "board", first_step)
             stack.callback(board.close)
         stack.enter_context(logging_redirect_tqdm([log]))
         bar = tqdm(

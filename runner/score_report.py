@@ -13,27 +13,35 @@ def score_text(result: FreiHANDScore) -> str:
 
 
 def table_text(result: FreiHANDScore) -> str:
-    """Mean and median error of every joint in millimetres, in camera space and after alignment."""
+    """Mean and median error of every joint in millimetres: in camera space, with the wrists in one place, aligned."""
+    kinds = (result.joint_errors_m, result.root_relative_errors_m, result.aligned_joint_errors_m)
     lines = [
-        f"{'joint':<10} {'camera space [mm]':>24} {'aligned [mm]':>24}",
-        " " * 10 + f" {'mean':>11} {'median':>12}" * 2,
+        f"{'joint':<10} {'camera space [mm]':>24} {'root-relative [mm]':>24} {'aligned [mm]':>24}",
+        " " * 10 + f" {'mean':>11} {'median':>12}" * len(kinds),
     ]
     for joint, name in enumerate(JOINT_NAMES):
-        columns = [1000 * errors[:, joint] for errors in (result.joint_errors_m, result.aligned_joint_errors_m)]
+        columns = [1000 * errors[:, joint] for errors in kinds]
         lines.append(
             f"{name:<10}" + "".join(f" {column.mean():>11.2f} {np.median(column):>12.2f}" for column in columns)
         )
-    for name, value in result.camera_space_mm.items():
-        lines.append(f"{name} [mm]: " + ("not comparable" if value is None else f"{value:.2f}"))
-    return "\n".join(lines) + "\n"
+    return "\n".join([*lines, *errors_text(result)]) + "\n"
+
+
+def errors_text(result: FreiHANDScore) -> list[str]:
+    """Mean errors in millimetres, one line each."""
+    return [
+        f"{name}: " + ("not comparable" if value is None else f"{value:.2f} mm")
+        for name, value in result.errors_mm.items()
+    ]
 
 
 def pck_figure(result: FreiHANDScore) -> Figure:
-    """Share of joints within a distance, in camera space and after alignment."""
+    """Share of joints within a distance, in camera space, with the wrists in one place and after alignment."""
     figure = Figure(figsize=(5.5, 4), layout="constrained")
     axes = figure.add_subplot()
     for label, errors, color in (
         ("aligned", result.aligned_joint_errors_m, "#2a78b8"),
+        ("root-relative", result.root_relative_errors_m, "#4f9a5b"),
         ("camera space", result.joint_errors_m, "#d1642a"),
     ):
         curve = pck_curve(errors).mean(axis=0)

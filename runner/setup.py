@@ -13,6 +13,7 @@ from options import Options
 from options.options import TRAIN
 from options.resolution import with_stored
 from runner.ranks import local_rank
+from runner.training_record import TrainingRecord, read_record
 from utils.template import Template, load_template
 
 
@@ -23,14 +24,14 @@ class Setup:
     Attributes:
         options: with what the checkpoint says.
         checkpoint: that the network is taken from; None: it is a new one.
-        continued: whether the training of the checkpoint goes on.
+        record: of the training of the checkpoint, if that goes on.
     """
 
     options: Options
     device: torch.device
     template: Template
     checkpoint: Checkpoint | None
-    continued: bool
+    record: TrainingRecord | None
 
     def build_network(self) -> CMR:
         """The network on the device, from the checkpoint, or from the seed and pretrained encoders.
@@ -47,9 +48,14 @@ class Setup:
                 raise InputError(f"{error}. Name the template it was trained on with --template") from error
         else:
             weights = {"auto": True, "none": False}.get(options.imagenet, options.imagenet)
-            model = build_model(
-                options.model, options.backbone, self.template, options.att, weights, options.out_channels
-            )
+            try:
+                model = build_model(
+                    options.model, options.backbone, self.template, options.att, weights, options.out_channels
+                )
+            except InputError as error:
+                raise InputError(
+                    f"--imagenet {options.imagenet}: {error}. Name another file, or none to start without"
+                ) from error
         return model.to(device=self.device, memory_format=torch.channels_last)
 
 
@@ -62,20 +68,35 @@ def read_setup(options: Options) -> Setup:
     if options.n_threads:
         torch.set_num_threads(options.n_threads)
     device = select_device(options)
-    checkpoint, continued = None, False
+    checkpoint = record = None
     if options.checkpoint is not None:
         checkpoint = read_checkpoint(options.checkpoint)
-        continued = options.phase == TRAIN and "step" in checkpoint.training and not options.weights_only
-        network = _network_options(checkpoint)
-        options = with_stored(options, stored_options(checkpoint), network, str(checkpoint.path), continued)
-    template = load_template(options.template, options.seq_length, options.dilation)
-    return Setup(options, device, template, checkpoint, continued)
+        if options.phase == TRAIN and "step" in checkpoint.training and not options.weights_only:
+            record = read_record(checkpoint)
+        stored = stored_options(checkpoint, options.weights_only)
+        options = with_stored(options, stored, _network_options(checkpoint), str(checkpoint.path), record is not None)
+    try:
+        template = load_template(options.template, options.seq_length, options.dilation)
+    except InputError as error:
+        raise InputError(f"{error}. --template names it") from error
+    return Setup(options, device, template, checkpoint, record)
 
 
-def stored_options(checkpoint: Checkpoint) -> Mapping[str, Any]:
-    """The options of the run that wrote a checkpoint; empty where it does not say."""
-    stored = checkpoint.training.get("options")
-    return stored if isinstance(stored, Mapping) else {}
+def stored_options(checkpoint: Checkpoint, weights_only: bool = False) -> Mapping[str, Any]:
+    """The options of the run that wrote a checkpoint; empty where it does not say.
+
+    Raises:
+        InputError: it says something else, and more than the weights is wanted.
+    """
+    stored = checkpoint.training.get("options", {})
+    if isinstance(stored, Mapping):
+        return stored
+    if weights_only:
+        return {}
+    raise InputError(
+        f"{checkpoint.path}: its options are a {type(stored).__name__}, expected a dict; to train from its weights, "
+        "add --weights_only"
+    )
 
 
 def _network_options(checkpoint: Checkpoint) -> dict[str, Any]:

@@ -8,13 +8,17 @@ from contextlib import contextmanager
 import torch
 from filelock import FileLock, Timeout
 
+from datasets.augmented import AugmentedHands
 from handmesh.errors import InputError
 from handmesh.files import remove_leftovers, write_json
+from models.cmr import CMR
+from models.mobile import MobileCMR
 from options import Options
 from runner.log import silent_log, start_log
 from runner.ranks import Ranks, joined_ranks
-from runner.setup import read_setup, select_device
+from runner.setup import Setup, read_setup, select_device
 from runner.trainer import Trainer
+from runner.training_data import training_data
 
 LOCK_SECONDS = 10  # in which the workers of a run that was killed have ended
 
@@ -35,18 +39,28 @@ def train(options: Options) -> None:
             warnings.simplefilter("always", UserWarning)
             setup = read_setup(options)
             _make_repeatable(setup.device)
-            model = setup.build_network()
+            data = _training_data(setup, ranks)
+            model = setup.build_network()  # after the data, so that nothing is downloaded for data that is not there
         ranks.wait()  # until all have looked for checkpoints that the first one may write now
         log = start_log(options.run_dir / "train.log") if ranks.first else silent_log()
         for warning in caught:
             log.warning("%s", warning.message)
         if setup.options.precision == "bf16" and setup.device.type == "cpu" and not _has_bf16_units():
             log.warning("--precision bf16: this CPU has no bf16 units, training is many times slower than in float32")
-        trainer = Trainer(setup, model, log, ranks)
+        trainer = Trainer(setup, data, model, log, ranks)
         if ranks.first:
             remove_leftovers(options.last_checkpoint)
             write_json(options.run_dir / "options.json", setup.options.as_dict(), indent=2)
         trainer.run()
+
+
+def _training_data(setup: Setup, ranks: Ranks) -> AugmentedHands:
+    options = setup.options
+    if ranks.count > 1 and (options.pool_dir is not None or options.trunk_samples or options.trunk_steps):
+        raise InputError("--stream with --cache, --trunk_samples and --trunk_steps are for a single process")
+    network = MobileCMR if options.model == MobileCMR.name else CMR
+    mirrored_share = 0.5 if options.flip_aug else network.mirrored_share
+    return training_data(options, setup.template.num_vertices[0], mirrored_share)
 
 
 @contextmanager

@@ -7,11 +7,13 @@ from itertools import islice
 
 import torch
 
+from datasets.augmented import AugmentedHands
 from datasets.features import FeatureSamples
 from datasets.loading import load_batches
 from datasets.sampler import EpochBatches
 from handmesh.errors import InputError
-from handmesh.files import atomic_write
+from models.checkpoint import Checkpoint
+from models.weight_file import write_weight_file
 from options.options import CALL, OPTIONS
 from runner.errors import TrainingDivergedError
 from runner.learning_rate import ScheduledAdam
@@ -19,7 +21,7 @@ from runner.progress import Progress, progress_of
 from runner.ranks import Ranks
 from runner.setup import Setup, stored_options
 from runner.stop_signals import StopSignals
-from runner.training_data import training_data
+from runner.training_record import TrainingRecord, unusable
 from runner.training_step import Batch, TrainingStep
 
 
@@ -31,15 +33,17 @@ class Trainer:
     images are still being made in the background, which are there sooner or later).
     """
 
-    def __init__(self, setup: Setup, model: torch.nn.Module, log: logging.Logger, ranks: Ranks) -> None:
+    def __init__(
+        self, setup: Setup, dataset: AugmentedHands, model: torch.nn.Module, log: logging.Logger, ranks: Ranks
+    ) -> None:
         options = self.options = setup.options
         self.setup, self.model, self.log, self.ranks = setup, model, log, ranks
         self.on_gpu = setup.device.type == "cuda"
-        self.dataset = self._make_dataset()
+        self.dataset = self._features(dataset) if options.trunk_samples else dataset
         self.optimizer = ScheduledAdam(model, options)
         self.step = 0
-        if setup.continued:
-            self._restore(setup.checkpoint.training)
+        if setup.record is not None:
+            self._restore(setup.checkpoint, setup.record)
         elif setup.checkpoint is not None:
             log.info("new run from the weights of %s", setup.checkpoint.path)
         self.batches = EpochBatches(
@@ -48,7 +52,7 @@ class Trainer:
         )  # fmt: skip
         self.steps_per_epoch = self.batches.steps_per_epoch
         self.last_step = options.epochs * self.steps_per_epoch
-        if options.max_steps:
+        if options.max_steps is not None:
             self.last_step = min(self.last_step, options.max_steps)
         self.make_step = TrainingStep(
             model.train(), setup.template, self.optimizer.adam, size=options.size, mean=options.img_mean,
@@ -56,15 +60,8 @@ class Trainer:
             compiled="none" if options.compile == "auto" else options.compile,
         )  # fmt: skip
 
-    def _make_dataset(self) -> torch.utils.data.Dataset:
+    def _features(self, dataset: AugmentedHands) -> FeatureSamples:
         options = self.options
-        if self.ranks.count > 1 and (options.pool_dir is not None or options.trunk_samples or options.trunk_steps):
-            raise InputError("--stream with --cache, --trunk_samples and --trunk_steps are for a single process")
-        dataset = training_data(
-            options, self.setup.template.num_vertices[0], 0.5 if options.flip_aug else self.model.mirrored_share
-        )
-        if not options.trunk_samples:
-            return dataset
         if not self.model.trunk_parameters():
             raise InputError(f"--trunk_samples is for networks with a trunk, and {options.model} has none")
         for parameter in self.model.trunk.early_parameters():
@@ -144,29 +141,26 @@ class Trainer:
             "options": self.options.as_dict(),
             "template_digest": self.setup.template.digest,
         }
-        with atomic_write(self.options.last_checkpoint) as file:
-            torch.save(content, file)
+        write_weight_file(self.options.last_checkpoint, content)
 
-    def _restore(self, training: dict) -> None:
-        path = self.setup.checkpoint.path
-        try:
-            self.optimizer.restore(training["optimizer_state_dict"])
-            self.step = int(training["step"])
-            torch.set_rng_state(training["rng"]["cpu"])
-            samples = int(training["num_samples"])
-        except (KeyError, TypeError, ValueError, RuntimeError) as error:
+    def _restore(self, checkpoint: Checkpoint, record: TrainingRecord) -> None:
+        if record.num_samples != len(self.dataset):
             raise InputError(
-                f"{path}: its training state cannot be used ({error!r}); to start from its weights only, use "
-                "--weights_only"
-            ) from error
-        if self.on_gpu and len(training["rng"]["cuda"]) == torch.cuda.device_count():
-            torch.cuda.set_rng_state_all(training["rng"]["cuda"])
-        if samples != len(self.dataset):
-            raise InputError(
-                f"{path} was trained on {samples} samples, {self.options.data_root} has {len(self.dataset)}; resume "
-                "on the same data"
+                f"{checkpoint.path} was trained on {record.num_samples} samples, {self.options.data_root} has "
+                f"{len(self.dataset)}; resume on the same data"
             )
-        before = stored_options(self.setup.checkpoint)
+        self.step = record.step
+        try:
+            self.optimizer.restore(record.optimizer)
+        except ValueError as error:
+            raise unusable(checkpoint, f"optimizer_state_dict: {error}") from error
+        try:
+            torch.set_rng_state(record.cpu_rng)
+            if self.on_gpu and len(record.cuda_rng) == torch.cuda.device_count():
+                torch.cuda.set_rng_state_all(record.cuda_rng)
+        except (RuntimeError, TypeError) as error:
+            raise unusable(checkpoint, f"rng: {error}") from error
+        before = stored_options(checkpoint)
         for name, now in self.options.as_dict().items():
             if OPTIONS[name].metadata["belongs_to"] != CALL and before.get(name) not in (None, now):
                 self.log.warning(

@@ -84,75 +84,98 @@ def f_scores(target: np.ndarray, prediction: np.ndarray) -> list[float]:
 
 @dataclass(frozen=True)
 class FreiHANDScore:
-    """All figures of a prediction, metres.
+    """All figures of a prediction.
 
     Attributes:
-        official: the twelve figures under the official keys; distances in centimetres.
-        camera_space_mm: mean joint error in camera space (CS-MPJPE), mean vertex error (CS-MPVPE, None if the vertex
-            counts differ) and mean distance of the wrists.
-        joint_errors_m, aligned_joint_errors_m: (samples, 21).
+        official: the twelve figures under the official keys, four of joints alone; distances in centimetres.
+        errors_mm: mean joint error in camera space (CS-MPJPE), mean vertex error (CS-MPVPE, None if the vertex counts
+            differ, absent for joints alone), mean distance of the wrists, mean joint error with the wrists in one
+            place (root-relative) and after alignment (PA-MPJPE).
+        joint_errors_m, root_relative_errors_m, aligned_joint_errors_m: (samples, 21).
     """
 
     official: dict[str, float]
-    camera_space_mm: dict[str, float | None]
+    errors_mm: dict[str, float | None]
     joint_errors_m: np.ndarray
+    root_relative_errors_m: np.ndarray
     aligned_joint_errors_m: np.ndarray
 
 
 def score_predictions(
-    xyz: np.ndarray, vertices: np.ndarray, predicted_xyz: np.ndarray, predicted_vertices: np.ndarray
+    xyz: np.ndarray, vertices: np.ndarray | None, predicted_xyz: np.ndarray, predicted_vertices: np.ndarray | None
 ) -> FreiHANDScore:
     """Score predictions in camera space, metres.
 
     Args:
         xyz, predicted_xyz: (samples, 21, 3).
-        vertices, predicted_vertices: (samples, V, 3) and (samples, V', 3).
+        vertices, predicted_vertices: (samples, V, 3) and (samples, V', 3). Without either, joints are scored alone.
 
     Raises:
         InputError: the numbers of samples differ, or a value is not finite.
     """
-    counts = {len(xyz), len(vertices), len(predicted_xyz), len(predicted_vertices)}
-    if len(counts) != 1 or not len(xyz):
+    parts = [part for part in (xyz, vertices, predicted_xyz, predicted_vertices) if part is not None]
+    if len(set(map(len, parts))) != 1 or not len(xyz):
         raise InputError(
-            f"{len(predicted_xyz)} joint and {len(predicted_vertices)} mesh predictions for {len(xyz)} joint and "
-            f"{len(vertices)} mesh annotations; expected one of each per sample"
+            f"{len(predicted_xyz)} joint and {_count(predicted_vertices)} mesh predictions for {len(xyz)} joint and "
+            f"{_count(vertices)} mesh annotations; expected one of each per sample"
         )
-    if not (np.isfinite(predicted_xyz).all() and np.isfinite(predicted_vertices).all()):
-        raise InputError("the prediction holds values that are not finite")
+    if not all(np.isfinite(part).all() for part in parts):
+        raise InputError("the prediction or the ground truth holds values that are not finite")
 
-    same_topology = vertices.shape == predicted_vertices.shape
-    aligned_xyz = np.empty_like(xyz)
-    aligned_vertices = np.empty_like(predicted_vertices)
-    raw_f, aligned_f = [], []
+    aligned_xyz, transforms = np.empty_like(xyz), []
     for i in range(len(xyz)):
         transform, aligned_xyz[i] = fit_similarity(xyz[i], predicted_xyz[i])
-        if same_topology:
-            aligned_vertices[i] = fit_similarity(vertices[i], predicted_vertices[i])[1]
-        else:
-            aligned_vertices[i] = align_other_points(predicted_vertices[i], transform)
-        raw_f.append(f_scores(vertices[i], predicted_vertices[i]))
-        aligned_f.append(f_scores(vertices[i], aligned_vertices[i]))
+        transforms.append(transform)
+    errors = point_errors(xyz, predicted_xyz)
+    root_relative = point_errors(xyz - xyz[:, :1], predicted_xyz - predicted_xyz[:, :1])
+    aligned = point_errors(xyz, aligned_xyz)
+    official = _mean_and_area("xyz", errors) | _mean_and_area("xyz_al", aligned)
+    means: dict[str, float | None] = {"CS-MPJPE": _mean_mm(errors)}
+    if vertices is not None and predicted_vertices is not None:
+        mesh_figures, means["CS-MPVPE"] = _score_meshes(vertices, predicted_vertices, transforms)
+        official |= mesh_figures
+    means |= {
+        "wrist": _mean_mm(errors[:, 0]),
+        "root-relative MPJPE": _mean_mm(root_relative),
+        "PA-MPJPE": _mean_mm(aligned),
+    }
+    return FreiHANDScore(official, means, errors, root_relative, aligned)
 
-    joint_errors, aligned_errors = point_errors(xyz, predicted_xyz), point_errors(xyz, aligned_xyz)
-    official = _mean_and_area("xyz", joint_errors) | _mean_and_area("xyz_al", aligned_errors)
-    mesh_error_mm = None
+
+def _score_meshes(
+    vertices: np.ndarray, predicted: np.ndarray, transforms: list[Similarity]
+) -> tuple[dict[str, float], float | None]:
+    """The official figures of meshes, and their mean error in millimetres if they can be compared."""
+    same_topology = vertices.shape == predicted.shape
+    aligned = np.empty_like(predicted)
+    raw_f, aligned_f = [], []
+    for i, transform in enumerate(transforms):
+        if same_topology:
+            aligned[i] = fit_similarity(vertices[i], predicted[i])[1]
+        else:
+            aligned[i] = align_other_points(predicted[i], transform)
+        raw_f.append(f_scores(vertices[i], predicted[i]))
+        aligned_f.append(f_scores(vertices[i], aligned[i]))
+    official, mean = {}, None
     if same_topology:
-        mesh_errors = point_errors(vertices, predicted_vertices)
-        mesh_error_mm = float(mesh_errors.mean() * 1000)
-        official |= _mean_and_area("mesh", mesh_errors)
-        official |= _mean_and_area("mesh_al", point_errors(vertices, aligned_vertices))
+        errors = point_errors(vertices, predicted)
+        mean = _mean_mm(errors)
+        official |= _mean_and_area("mesh", errors) | _mean_and_area("mesh_al", point_errors(vertices, aligned))
     else:
         for name in ("mesh", "mesh_al"):
             official |= {f"{name}_mean3d": 100 * NOT_COMPARABLE, f"{name}_auc3d": NOT_COMPARABLE}
     for position, distance in enumerate(F_SCORE_DISTANCES_M):
         official[f"f_score_{distance * 1000:.0f}"] = float(np.mean(raw_f, axis=0)[position])
         official[f"f_al_score_{distance * 1000:.0f}"] = float(np.mean(aligned_f, axis=0)[position])
-    camera_space = {
-        "CS-MPJPE": float(joint_errors.mean() * 1000),
-        "CS-MPVPE": mesh_error_mm,
-        "wrist": float(joint_errors[:, 0].mean() * 1000),
-    }
-    return FreiHANDScore(official, camera_space, joint_errors, aligned_errors)
+    return official, mean
+
+
+def _count(samples: np.ndarray | None) -> int | str:
+    return "no" if samples is None else len(samples)
+
+
+def _mean_mm(errors_m: np.ndarray) -> float:
+    return float(errors_m.mean() * 1000)
 
 
 def _mean_and_area(name: str, errors: np.ndarray) -> dict[str, float]:

@@ -22,7 +22,11 @@ SPIRAL_LENGTH = 27
 FREIHAND_ORDER = tuple(range(NUM_JOINTS))
 
 # Names under which a joint regressor is looked for beside a mesh, and the order of its rows.
-REGRESSOR_FILES = {"joint_regressor.npy": FREIHAND_ORDER, "joint_regressor_cmr.npy": MANO_TO_FREIHAND}
+REGRESSOR_FILES = {
+    "joint_regressor.npy": FREIHAND_ORDER,
+    "joint_regressor_cmr.npy": MANO_TO_FREIHAND,
+    "j_reg.npy": MANO_TO_FREIHAND,  # of the original implementation
+}
 MESH_SUFFIXES = (".ply", ".obj")
 MANO_FILE = "MANO_RIGHT.pkl"
 
@@ -72,8 +76,8 @@ def load_template(
             - a folder with `template.ply` or `template.obj`, or such a mesh file itself;
             - a `MANO_RIGHT.pkl`.
             A joint regressor lies beside the mesh: `joint_regressor.npy` (21 rows in FreiHAND order),
-            `joint_regressor_cmr.npy` (16 or 21 rows in MANO order), or a `MANO_RIGHT.pkl`. A relative path
-            that is not there is looked for in this repository.
+            `joint_regressor_cmr.npy` or `j_reg.npy` (16 or 21 rows in MANO order, further ones are left out), or a
+            `MANO_RIGHT.pkl`. A relative path that is not there is looked for in this repository.
         seq_length: spiral length, one for all levels or one for each of the four finest, finest first.
         dilation: spiral dilation, likewise.
 
@@ -208,9 +212,10 @@ def _read_mano(path: Path) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
 
 def _with_mano_tips(regressor: np.ndarray) -> np.ndarray:
-    """MANO's regressor has 16 rows; the five finger tips are single vertices."""
+    """MANO's regressor has 16 rows; the five finger tips are single vertices. The original's `j_reg.npy` has them, and
+    may go on with rows for other points that the original itself does not read."""
     if regressor.ndim != 2 or len(regressor) != NUM_JOINTS - len(MANO_TIP_VERTICES):
-        return regressor
+        return regressor[:NUM_JOINTS] if regressor.ndim == 2 else regressor
     if regressor.shape[1] <= max(MANO_TIP_VERTICES):
         raise InputError(f"a 16-row joint regressor is MANO's and has 778 columns, this one has {regressor.shape[1]}")
     return np.concatenate([regressor, np.eye(regressor.shape[1])[list(MANO_TIP_VERTICES)]])

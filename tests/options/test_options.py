@@ -3,6 +3,7 @@
 import subprocess
 import sys
 from dataclasses import fields
+from pathlib import Path
 
 import pytest
 
@@ -19,7 +20,7 @@ from models import BACKBONES
 from models.build import MODELS
 from models.cmr import OUT_CHANNELS
 from options import Options, parse_options
-from options.options import OPTIONS, ROOT
+from options.options import DATASETS, OPTIONS, ROOT
 from options.resolution import with_stored
 from runner.setup import select_device
 from utils import template
@@ -55,7 +56,7 @@ def test_literals_are_the_constants_of_the_code():
     assert (defaults.template, defaults.seq_length) == (template.OPEN_HAND, (template.SPIRAL_LENGTH,) * 4)
     assert template.ROOT == ROOT
     choices = {name: item.metadata["choices"] for name, item in OPTIONS.items()}
-    assert set(choices["dataset"]) == set(TRAINING_SETS)
+    assert set(DATASETS) == set(TRAINING_SETS)
     assert set(choices["model"]) == set(MODELS)
     assert set(choices["backbone"]) == set(BACKBONES)
     assert set(choices["detect"]) == set(DETECT)
@@ -111,6 +112,10 @@ def test_values_are_typed():
         (["--phase", "train", "--stream", "3", "--makers", "4"], "with --cache"),
         (["--phase", "eval", "--skins", "x"], "--phase synth"),
         (["--phase", "synth", "--hand_px", "90", "80"], "smaller size first"),
+        (["--dataset", "FreiHAND", "Faces"], "Faces: expected some of FreiHAND"),
+        (["--dataset", "RHD", "RHD:2"], "each once"),
+        (["--dataset", "RHD:0"], "share above 0"),
+        (["--dataset", "RHD:much"], "share above 0"),
         (["--phase", "train", "--weights_only"], "needs --resume FILE"),
         (["--model", "cmr_mobile", "--backbone", "ResNet50"], "has its own"),
         (["--phase", "train", "--compile", "recorded"], "eval and demo"),
@@ -132,6 +137,14 @@ def test_unknown_options_and_values_leave_with_status_2(arguments, capsys):
         parse_options(arguments)
     assert error.value.code == 2
     assert "error:" in capsys.readouterr().err
+
+
+def test_several_datasets_lie_beside_each_other():
+    options = parse_options(["--dataset", "FreiHAND:3", "Keypoints", "--data_dir", "d", "--exp_name", "x"])
+    assert options.shares == {"FreiHAND": 3, "Keypoints": 1}
+    assert options.data_folder("Keypoints") == Path("d/Keypoints")
+    assert options.run_dir.parts[-2:] == ("FreiHAND+Keypoints", "x")
+    assert parse_options(["--data_dir", "d"]).data_root == Path("d")
 
 
 def test_help_is_grouped_and_states_every_default(capsys):
@@ -162,7 +175,7 @@ def test_command_line_comes_before_checkpoint_before_default():
     stored = {"lr": 3e-4, "epochs": 5, "size": 64, "max_steps": 7, "seq_length": [9, 9, 9, 9]}
     options = resumed(stored, "--lr", "1e-5")
     assert (options.lr, options.epochs, options.size, options.weight_decay) == (1e-5, 5, 64, 0)
-    assert options.max_steps == 0  # belongs to a call
+    assert options.max_steps is None  # belongs to a call
     assert options.seq_length == (9, 9, 9, 9)
     assert resumed(stored, continued=False).epochs == 5  # trained on as it was, from the first step
     options = resumed(stored, "--weights_only", continued=False)

@@ -18,7 +18,7 @@ import trimesh
 
 import run as program
 from handmesh.errors import InputError
-from runner.score import read_prediction
+from runner.score_files import read_prediction
 from tests.rendered_freihand import place_hand, render
 from tests.runner.conftest import COMMON, LAST, command, training, weights
 from utils.template import ROOT
@@ -193,7 +193,7 @@ def test_evaluation_writes_the_challenge_files_and_the_score(trained, rendered_f
     assert lines[0].startswith("xyz_mean3d: ")
     assert lines[0] in printed
     assert "CS-MPJPE" in printed
-    assert len((folder / "joint_errors.txt").read_text().splitlines()) == 2 + 21 + 3
+    assert len((folder / "joint_errors.txt").read_text().splitlines()) == 2 + 21 + 5
     assert cv2.imread(str(folder / "pck.png")).shape[2] == 3
 
 

@@ -47,8 +47,8 @@ def test_a_shift_is_its_length_and_vanishes_in_alignment(rng):
     assert score.official["xyz_mean3d"] == pytest.approx(5)
     assert score.official["mesh_mean3d"] == pytest.approx(5)
     assert score.official["xyz_al_mean3d"] == pytest.approx(0, abs=1e-6)
-    assert score.camera_space_mm["CS-MPJPE"] == pytest.approx(50)
-    assert score.camera_space_mm["wrist"] == pytest.approx(50)
+    assert score.errors_mm["CS-MPJPE"] == pytest.approx(50)
+    assert score.errors_mm["wrist"] == pytest.approx(50)
 
 
 @settings(deadline=None, max_examples=25)
@@ -86,3 +86,18 @@ def test_wrong_counts_and_values_are_input_errors(rng):
     broken[1, 2] = np.nan
     with pytest.raises(InputError, match="not finite"):
         score_predictions(xyz, vertices, broken, vertices)
+
+
+def test_joints_are_scored_alone_where_there_is_no_mesh(rng):
+    xyz = 0.1 * rng.normal(size=(4, 21, 3))
+    predicted = xyz + np.array([0.03, 0, 0.04])
+    predicted[:, 8, 0] += 0.021
+    for vertices, predicted_vertices in ((None, None), (xyz, None), (None, xyz)):
+        score = score_predictions(xyz, vertices, predicted, predicted_vertices)
+        assert list(score.official) == ["xyz_mean3d", "xyz_auc3d", "xyz_al_mean3d", "xyz_al_auc3d"]
+        assert score.errors_mm["wrist"] == pytest.approx(50)
+        assert score.errors_mm["root-relative MPJPE"] == pytest.approx(1)
+        assert 0 < score.errors_mm["PA-MPJPE"] < 5
+        assert "CS-MPVPE" not in score.errors_mm
+    with pytest.raises(InputError, match="no mesh predictions for 4 joint"):
+        score_predictions(xyz, xyz, predicted[:2], None)

@@ -69,6 +69,19 @@ def test_any_mesh_with_a_regressor(suffix, tmp_path, rng):
         np.testing.assert_array_equal(built.joint_regressor, regressor)
 
 
+def test_the_originals_regressor_has_its_rows_in_mano_order(tmp_path, rng):
+    sphere = trimesh.creation.uv_sphere(count=[30, 30])
+    sphere.export(tmp_path / "template.ply")
+    regressor = rng.dirichlet(np.ones(len(sphere.vertices)), 25)  # tips are rows 16 to 20, the rest is not read
+    for rows in (16, 21, 25):
+        np.save(tmp_path / "j_reg.npy", regressor[:rows])
+        built = load_template(tmp_path)
+        assert built.joint_order == MANO_TO_FREIHAND
+        np.testing.assert_array_equal(built.joint_regressor[[0, 1, 5, 17]], regressor[[0, 13, 1, 7]])
+        if rows > 16:
+            np.testing.assert_array_equal(built.joint_regressor[[4, 8, 12, 16, 20]], regressor[[20, 16, 17, 19, 18]])
+
+
 def test_relative_paths_fall_back_to_the_repository(tmp_path, monkeypatch, template):
     monkeypatch.chdir(tmp_path)
     assert load_template(OPEN_HAND).digest == template.digest
