@@ -8,7 +8,8 @@ from torch.utils.data import Dataset
 from datasets.augmentation import HandSample
 from datasets.augmented import REFERENCE, AugmentedHands, SampleSettings
 from datasets.cache import CachedHands
-from datasets.freihand_files import FreiHANDFiles, read_rows, require_numbered
+from datasets.freihand_files import FreiHANDFiles, require_numbered
+from datasets.freihand_rows import check_cameras, read_rows
 from handmesh.geometry import EVALUATION_HALF_PX, INPUT_MEAN, INPUT_STD, crop_image, crop_intrinsics, to_network_input
 from handmesh.images import read_image
 
@@ -60,6 +61,7 @@ class FreiHANDEvaluation(Dataset):
         self.root = Path(root)
         self.size, self.mean, self.std = size, mean, std
         self.K = read_rows(self.root / "evaluation_K.json", (3, 3))
+        check_cameras(self.root / "evaluation_K.json", self.K)
         require_numbered(self.root / "evaluation/rgb", "jpg", len(self.K))
 
     def __len__(self) -> int:

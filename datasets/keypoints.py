@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 
 from datasets.augmentation import HandSample
-from datasets.freihand_files import check_topology
+from datasets.freihand_rows import FARTHEST_M, check_topology
 from datasets.square import square_sample
 from handmesh.errors import InputError
 from handmesh.files import read_json
@@ -20,7 +20,6 @@ ANNOTATIONS = "annotations.json"
 FILES = ("image", "mask", "mesh")
 KEYS = {*FILES, "points", "xyz", "K", "side"}
 LEAST_POINTS = 3
-FARTHEST_M = 100
 
 
 class KeypointFiles:

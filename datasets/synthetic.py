@@ -2,7 +2,7 @@
 
 from datasets.augmentation import HandSample
 from datasets.augmented import AugmentedHands, SampleSettings
-from datasets.freihand_files import check_topology
+from datasets.freihand_rows import check_topology
 from datasets.synthesis.generator import STREAMING, GeneratorSettings, HandGenerator
 from datasets.synthesis.hand import HAND_FILE
 from handmesh.geometry import project

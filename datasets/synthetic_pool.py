@@ -10,7 +10,7 @@ from pathlib import Path
 
 from datasets.augmentation import HandSample
 from datasets.augmented import REFERENCE, AugmentedHands, SampleSettings
-from datasets.freihand_files import check_topology
+from datasets.freihand_rows import check_topology
 from datasets.hand_records import hand_record, read_hand
 from datasets.loading import MADE_AT_A_TIME, process_context, start_maker
 from datasets.store import Record, Store

@@ -11,7 +11,8 @@ import cv2
 import numpy as np
 from tqdm import tqdm
 
-from datasets.freihand_files import MASK_THRESHOLD, read_rows
+from datasets.freihand_files import MASK_THRESHOLD
+from datasets.freihand_rows import read_rows
 from datasets.loading import MADE_AT_A_TIME, process_context, start_maker
 from datasets.store import Record, Store
 from datasets.synthesis.contact_sheet import contact_sheet, labelled

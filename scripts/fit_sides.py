@@ -17,7 +17,7 @@ from tqdm import tqdm
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-from datasets.freihand_files import read_rows  # noqa: E402
+from datasets.freihand_rows import read_rows  # noqa: E402
 from handmesh import SHIPPED, HandFinder, load  # noqa: E402
 from handmesh.finder import side_features  # noqa: E402
 from handmesh.images import read_image  # noqa: E402

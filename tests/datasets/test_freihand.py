@@ -2,7 +2,9 @@
 
 import json
 import shutil
+from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 import trimesh
@@ -14,6 +16,7 @@ from datasets.sampler import EpochBatches
 from handmesh.errors import InputError
 from handmesh.geometry import MESH_SCALE_M, project
 
+CAMERA = [[500, 0, 112], [0, 500, 112], [0, 0, 1]]
 PLAIN = AugmentationSettings(position=0, rotation_degrees=0, color=False)
 
 
@@ -105,6 +108,16 @@ def test_evaluation_crop(rendered_freihand):
         ("training_xyz.json", "[[1, 2], [3]]", "ragged"),
         ("training_K.json", json.dumps([[[float("nan")] * 3] * 3] * 8), "not finite"),
         ("training_K.json", json.dumps([[[1.0] * 3] * 3] * 7), "different length"),
+        ("training_K.json", json.dumps([*[CAMERA] * 5, [[0] * 3] * 3, *[CAMERA] * 2]), "entry 5 is no camera"),
+        ("training_K.json", json.dumps([CAMERA, [["1"] * 3] * 3] * 4), "entry 1 holds text"),
+        ("training_xyz.json", json.dumps([[[0, 0, 0.5]] * 21] * 7 + [[[0, 0, 0]] * 21]), "entry 7 has depths of 0"),
+        ("training_xyz.json", json.dumps([[[0, 0, 500]] * 21] * 8), "entry 0 .* millimetres"),
+        ("training_verts.json", "[[[0, 0, 1], [0,", "cut short"),
+        ("training_verts.json", "{}", "different length"),
+        ("training_verts.json", json.dumps([[[0, 0, 0.5]] * 750] * 9), "training_verts.json 9"),
+        ("training_verts.json", json.dumps([[[0, 0, 0.5]] * 750, [[0, 0, -0.5]] * 750]), "entry 1 has depths"),
+        ("training_verts.json", json.dumps([[[0, 0, 0.5]] * 750, [[0, True, 1]] * 750]), "entry 1 holds text"),
+        ("training_verts.json", json.dumps([[[0, 0, 0.5]] * 750, [[0, 1]] * 750]), "750 x 2"),
     ],
 )
 def test_damaged_lists_are_named_before_training(copy, template, name, content, message):
@@ -130,6 +143,34 @@ def test_missing_images_and_masks_are_named_before_training(copy, template):
     shutil.rmtree(copy / "training/rgb")
     with pytest.raises(InputError, match="no such folder"):
         training(copy, template)
+
+
+def test_a_stray_file_is_named_and_not_another_one(copy, template):
+    rgb = copy / "training/rgb"
+    (rgb / "copy of 1.jpg").write_bytes(b"")
+    with pytest.raises(InputError, match=r"copy of 1.jpg: does not belong"):
+        training(copy, template)
+    (rgb / "copy of 1.jpg").rename(rgb / "00000099.jpg")
+    with pytest.raises(InputError, match="00000016.jpg: no such file, but 00000099.jpg is there"):
+        training(copy, template)
+
+
+def test_a_mask_without_a_hand_is_named(copy, template):
+    cv2.imwrite(str(copy / "training/mask/00000002.jpg"), np.zeros((224, 224), np.uint8))
+    with pytest.raises(InputError, match="mask/00000002.jpg: shows no hand"):
+        training(copy, template)[0, 2]
+
+
+def test_meshes_are_read_once(copy, template):
+    data = training(copy, template)
+    assert isinstance(data.source.vertices, np.memmap)
+    kept = Path(data.source.vertices.filename)
+    before = kept.stat().st_mtime_ns
+    again = training(copy, template)
+    assert kept.stat().st_mtime_ns == before
+    np.testing.assert_array_equal(
+        again.source.vertices, json.loads((copy / "training_verts.json").read_text(), parse_float=np.float32)
+    )
 
 
 def test_another_topology_is_named(copy, template):
