@@ -10,7 +10,7 @@ from torch.utils.data import DataLoader, Subset
 from tqdm import tqdm
 
 from datasets.freihand import FreiHANDEvaluation
-from datasets.freihand_files import check_equal_lengths
+from datasets.freihand_rows import check_equal_lengths
 from datasets.loading import start_worker
 from handmesh.errors import InputError
 from handmesh.files import atomic_write

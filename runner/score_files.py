@@ -7,7 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
-from datasets.freihand_files import as_rows, check_equal_lengths
+from datasets.freihand_rows import as_rows, check_equal_lengths
+from datasets.ho3d import HO3D_TO_FREIHAND, OPENGL_TO_CAMERA
 from handmesh.errors import InputError
 from handmesh.files import read_json
 from handmesh.joints import NUM_JOINTS
@@ -21,9 +22,6 @@ FARTHEST_M = 100
 USUALLY_WITHIN_M = 10  # half of the hands of a file: those of data sets are within 2 m
 
 HO3D = "ho3d"
-# HO-3D's rows are MANO's joints, then the tips from thumb to little finger. Entry i is the row of FreiHAND joint i.
-HO3D_TO_FREIHAND = [0, 13, 14, 15, 16, 1, 2, 3, 17, 4, 5, 6, 18, 10, 11, 12, 19, 7, 8, 9, 20]
-OPENGL_TO_CAMERA = np.array([1.0, -1.0, -1.0])  # HO-3D's y goes up and its z towards the viewer
 
 Hands = tuple[np.ndarray, np.ndarray | None]
 

@@ -84,6 +84,7 @@ def nothing(data):
 # Phase, what happens to the data, further arguments with DATA for its folder, words of the message.
 CASES = [
     ("train", nothing, ["--data_dir", "DATA/nowhere"], "nowhere/training/rgb: no such folder"),
+    ("train", nothing, ["--data_dir", "DATA/none", "--imagenet", "DATA/w.pth"], "none/training/rgb: no such folder"),
     ("train", removed("training_K.json"), [], "training_K.json: no such file"),
     ("train", cut("training_xyz.json"), [], "training_xyz.json: not valid JSON"),
     ("train", edited("training_xyz.json", lambda rows: rows[2][0].__setitem__(0, "0.1")), [], "entry 2 holds text"),
