@@ -79,16 +79,16 @@ def _checked(entry: Any, root: Path, source: str) -> dict[str, Any]:
         raise InputError(f"{source}: side {hand['side']!r}: expected left or right")
     hand["K"] = _numbers(entry.get("K"), (3, 3), f"{source}: K")
     hand["xyz"] = xyz = _numbers(entry.get("xyz"), (NUM_JOINTS, 3), f"{source}: xyz")
-    points = entry.get("points")
-    if isinstance(points, list):
-        points = [[np.nan] * 2 if point is None else point for point in points]
-    hand["points"] = _numbers(points, (NUM_JOINTS, 2), f"{source}: points")
+    hand["points"] = _numbers(entry.get("points"), (NUM_JOINTS, 2), f"{source}: points", gaps=True)
+    K = hand["K"]
+    if np.isfinite(K).all() and not (K[0, 0] > 0 and K[1, 1] > 0 and K[2].tolist() == [0, 0, 1]):
+        raise InputError(f"{source}: K: expected focal lengths above 0, in pixels, and 0, 0, 1 in the last row")
     if (abs(xyz) > FARTHEST_M).any():
         raise InputError(f"{source}: xyz: more than {FARTHEST_M} m away; expected metres, are these millimetres?")
-    if points is None:
-        if np.isnan(hand["K"]).any() or not (xyz[:, 2] > 0).all():
+    if entry.get("points") is None:
+        if np.isnan(K).any() or not (xyz[:, 2] > 0).all():
             raise InputError(f"{source}: expected points, or xyz before the camera (z > 0) and K to project them")
-        hand["points"] = project(xyz, hand["K"])
+        hand["points"] = project(xyz, K)
     if np.isfinite(hand["points"]).all(axis=1).sum() < LEAST_POINTS:
         raise InputError(f"{source}: points: fewer than {LEAST_POINTS} are known")
     if hand["mesh"] is not None and np.isnan(xyz).any():
@@ -96,13 +96,17 @@ def _checked(entry: Any, root: Path, source: str) -> dict[str, Any]:
     return hand
 
 
-def _numbers(value: Any, shape: tuple[int, int], source: str) -> np.ndarray:
-    """Rows of numbers as an array; not a number if there are none. Raises InputError that begins with the source."""
+def _numbers(value: Any, shape: tuple[int, int], source: str, gaps: bool = False) -> np.ndarray:
+    """Rows of numbers as an array, not a number where there are none; `gaps`: single rows may be null, too.
+
+    Raises InputError that begins with the source.
+    """
+    unknown = [np.nan] * shape[1]
     if value is None:
-        return np.full(shape, np.nan)
-    rows = value if isinstance(value, list) else []
-    if [len(row) if isinstance(row, list) else None for row in rows] != [shape[1]] * shape[0]:
+        return np.array([unknown] * shape[0])
+    rows = [row for row in value if not (gaps and row is None)] if isinstance(value, list) else [value]
+    if any(not isinstance(row, list) or len(row) != shape[1] for row in rows) or len(value) != shape[0]:
         raise InputError(f"{source}: expected {shape[0]} rows of {shape[1]} numbers")
-    if any(type(number) not in (int, float) or number in (np.inf, -np.inf) for row in rows for number in row):
-        raise InputError(f"{source}: expected numbers, without quotes")
-    return np.array(rows, np.float64)
+    if any(type(number) not in (int, float) or not abs(number) < np.inf for row in rows for number in row):
+        raise InputError(f"{source}: expected finite numbers, without quotes")
+    return np.array([row or unknown for row in value], np.float64)

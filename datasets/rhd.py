@@ -41,6 +41,8 @@ class RHDFiles:
             found = {name: np.shape(annotation.get(name)) for name in SHAPES} if isinstance(annotation, dict) else {}
             if found != SHAPES or not isinstance(number, int):
                 raise InputError(f"{path}: entry {number!r} has the shapes {found}, expected {SHAPES}")
+            if not all(np.isfinite(annotation[name]).all() for name in SHAPES):
+                raise InputError(f"{path}: entry {number} is not finite")
         self.hands = [
             (number, hand)
             for number in sorted(self.annotations)

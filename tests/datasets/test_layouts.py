@@ -114,8 +114,12 @@ def test_samples_say_what_is_not_known(pixels, upright, tmp_path, shown):
     ("change", "message"),
     [
         ({"points": [[1, 2]] * 20}, "entry 1: points: expected 21 rows of 2"),
-        ({"points": [["1", 2]] * 21}, "entry 1: points: expected numbers"),
-        ({"points": [[True, 2]] * 21}, "expected numbers"),
+        ({"points": [["1", 2]] * 21}, "entry 1: points: expected finite numbers"),
+        ({"points": [[True, 2]] * 21}, "expected finite numbers"),
+        ({"points": [[float("nan"), 2]] * 21}, "expected finite numbers"),
+        ({"points": 5}, "expected 21 rows"),
+        ({"xyz": [None] * 21}, "xyz: expected 21 rows"),
+        ({"K": [[0] * 3] * 3}, "K: expected focal lengths"),
         ({"points": [None] * 19 + [[1, 2]] * 2}, "fewer than 3"),
         ({"points": None}, "expected points"),
         ({"xyz": [[0, 0, 300.0]] * 21}, "millimetres"),
@@ -148,6 +152,10 @@ def test_damaged_annotations_are_named(tmp_path, shown):
     path = tmp_path / "training/anno_training.pickle"
     path.write_bytes(pickle.dumps({0: {"K": np.eye(3)}}))
     with pytest.raises(InputError, match="anno_training.pickle: entry 0"):
+        RHDFiles(tmp_path, 750)
+    numbers = {"K": np.eye(3), "xyz": np.full((42, 3), np.nan), "uv_vis": np.ones((42, 3))}
+    path.write_bytes(pickle.dumps({0: numbers}))
+    with pytest.raises(InputError, match="entry 0 is not finite"):
         RHDFiles(tmp_path, 750)
     write_ho3d(tmp_path, shown, ".jpg")
     path = tmp_path / "train/ABF10/meta/0000.pkl"
