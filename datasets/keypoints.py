@@ -20,6 +20,7 @@ ANNOTATIONS = "annotations.json"
 FILES = ("image", "mask", "mesh")
 KEYS = {*FILES, "points", "xyz", "K", "side"}
 LEAST_POINTS = 3
+LARGEST = 1e6  # pixels or metres
 
 
 class KeypointFiles:
@@ -68,7 +69,7 @@ class KeypointFiles:
 
 def _checked(entry: Any, root: Path, source: str) -> dict[str, Any]:
     """An entry with arrays, not a number where it says nothing. Raises InputError that begins with the source."""
-    if not isinstance(entry, dict) or not entry.keys() <= KEYS or "image" not in entry:
+    if not isinstance(entry, dict) or not entry.keys() <= KEYS or entry.get("image") is None:
         raise InputError(f"{source}: expected an object with image and some of {', '.join(sorted(KEYS))}")
     hand = {name: entry.get(name) for name in FILES}
     for name, value in hand.items():
@@ -107,6 +108,6 @@ def _numbers(value: Any, shape: tuple[int, int], source: str, gaps: bool = False
     rows = [row for row in value if not (gaps and row is None)] if isinstance(value, list) else [value]
     if any(not isinstance(row, list) or len(row) != shape[1] for row in rows) or len(value) != shape[0]:
         raise InputError(f"{source}: expected {shape[0]} rows of {shape[1]} numbers")
-    if any(type(number) not in (int, float) or not abs(number) < np.inf for row in rows for number in row):
-        raise InputError(f"{source}: expected finite numbers, without quotes")
+    if any(type(number) not in (int, float) or not abs(number) < LARGEST for row in rows for number in row):
+        raise InputError(f"{source}: expected numbers below {LARGEST:g}, without quotes")
     return np.array([row or unknown for row in value], np.float64)
