@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from handmesh.errors import InputError
 from handmesh.files import atomic_write
 from options import Options
 from runner.score_files import read_ground_truth, read_prediction
@@ -19,7 +20,11 @@ def score(options: Options) -> None:
     predicted_xyz, predicted_vertices = read_prediction(Path(options.pred), options.pred_layout)
     if vertices is None or predicted_vertices is None:
         print(f"no meshes in {options.gt if vertices is None else options.pred}: joints are scored alone")
-    write_report(score_predictions(xyz, vertices, predicted_xyz, predicted_vertices), options.results_dir)
+    try:
+        result = score_predictions(xyz, vertices, predicted_xyz, predicted_vertices)
+    except InputError as error:
+        raise InputError(f"{options.pred}: {error}") from error
+    write_report(result, options.results_dir)
 
 
 def write_report(result: FreiHANDScore, folder: Path) -> None:

@@ -170,7 +170,7 @@ CASES = [
         "score",
         predicted(lambda parts: [part[:3] for part in parts]),
         ["--gt", "DATA", "--pred", "DATA/pred.json"],
-        "3 joint and 3 mesh predictions for 5 joint",
+        "pred.json: 3 joint and 3 mesh predictions for 5 joint",
     ),
     (
         "score",
