@@ -1,5 +1,7 @@
 """Checkpoints whose record of the training is damaged: named before anything is trained, their weights still of use."""
 
+from contextlib import contextmanager
+
 import numpy as np
 import pytest
 import torch
@@ -8,6 +10,8 @@ import run as program
 from handmesh.errors import InputError
 from models.checkpoint import read_checkpoint
 from models.weight_file import read_weight_file, write_weight_file
+from runner.board import Board
+from runner.log import start_log
 from tests.runner.conftest import LAST, command, training, weights
 
 
@@ -97,16 +101,36 @@ def test_weights_that_are_not_finite_are_named(value, trained, tmp_path):
         read_checkpoint(path)
 
 
-def test_a_disk_that_takes_no_more_leaves_the_last_file(tmp_path):
+@pytest.fixture
+def full_disk():
+    """A context in which files of this process take 100 kB each and no more."""
     resource = pytest.importorskip("resource", reason="only here a process can be held to files of a size")
+
+    @contextmanager
+    def limited():
+        limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, limits[1]))
+        try:
+            yield
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+
+    return limited
+
+
+def test_a_disk_that_takes_no_more_leaves_the_last_file(tmp_path, full_disk):
     path = tmp_path / "kept.pt"
     write_weight_file(path, {"step": 1})
-    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, limits[1]))
-    try:
-        with pytest.raises(InputError, match=r"kept.pt: cannot be written \(File too large\)"):
-            write_weight_file(path, {"step": 2, "weights": torch.zeros(100_000)})
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    with full_disk(), pytest.raises(InputError, match=r"kept.pt: cannot be written \(File too large\)"):
+        write_weight_file(path, {"step": 2, "weights": torch.zeros(100_000)})
     assert read_weight_file(path) == {"step": 1}
     assert [file.name for file in tmp_path.iterdir()] == ["kept.pt"]
+
+
+def test_log_and_board_say_that_the_disk_takes_no_more(tmp_path, full_disk, rng):
+    log, board = start_log(tmp_path / "train.log"), Board(tmp_path / "board", 0)
+    with full_disk(), pytest.raises(InputError, match=r"train.log: cannot be written \(File too large\)"):
+        log.info("x" * 100_001)
+    with full_disk(), pytest.raises(InputError, match=r"board: cannot be written \(File too large\)"):
+        board.add_image("noise", rng.integers(0, 255, (256, 256, 3), np.uint8), 1)
+    board.close()
