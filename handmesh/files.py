@@ -1,5 +1,6 @@
 """Files that are whole or absent, and where derived files are kept."""
 
+import errno
 import hashlib
 import json
 import os
@@ -26,14 +27,22 @@ def replaced(path: str | Path) -> Iterator[Path]:
         path.parent.mkdir(parents=True, exist_ok=True)
         folder = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp"))
     except OSError as error:
-        raise InputError(f"{path.parent}: cannot write here ({error.strerror}); choose another folder") from error
+        raise _unwritable(path, error) from error
     try:
         yield folder / path.name
         (folder / path.name).replace(path)
     except OSError as error:
-        raise InputError(f"{path}: cannot be written ({error.strerror})") from error
+        raise _unwritable(path, error) from error
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def _unwritable(path: Path, error: OSError) -> InputError:
+    if error.errno == errno.ENAMETOOLONG:
+        return InputError(f"{path}: its name is too long for this file system; choose a shorter one")
+    if error.errno in (errno.ENOTDIR, errno.EEXIST):
+        return InputError(f"{path.parent}: cannot write here, a part of it is a file; choose another folder")
+    return InputError(f"{path}: cannot be written ({error.strerror}); choose another folder")
 
 
 @contextmanager

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -95,13 +96,13 @@ def present_labels(batch: Mapping[str, Tensor], told_sides: bool) -> dict[str, T
 
 
 def cmr_loss(
-    output: Mapping[str, Tensor | list[Tensor]],
+    output: Mapping[str, Any],
     mesh_targets: Sequence[Tensor],
     heatmaps: Tensor,
     silhouette: Tensor,
     faces: Tensor,
-    landmarks_px: Tensor | None = None,
-    joint_regressor: Tensor | None = None,
+    landmarks_px: Any = None,
+    joint_regressor: Any = None,
     joints: Tensor | None = None,
     present: Mapping[str, Tensor] = MappingProxyType({}),
 ) -> dict[str, Tensor]:
@@ -164,7 +165,7 @@ def cmr_loss(
         terms["pose_loss"] = POSE_WEIGHT * pose_loss(found, expected)
     terms["normal_loss"] = NORMAL_WEIGHT * normal_loss(meshes[0], mesh_targets[0], faces)
     terms["edge_loss"] = EDGE_WEIGHT * edge_length_loss(meshes[0], mesh_targets[0], faces)
-    loss = sum(terms.values()) + sum(levels[1:])
+    loss: Any = sum(terms.values()) + sum(levels[1:])
     if "mirrored" in output:
         log_odds = output["mirrored"].float()
         mirrored = torch.zeros_like(log_odds)
