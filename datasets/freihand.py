@@ -10,7 +10,15 @@ from datasets.augmented import REFERENCE, AugmentedHands, SampleSettings
 from datasets.cache import CachedHands
 from datasets.freihand_files import FreiHANDFiles, require_numbered
 from datasets.freihand_rows import check_cameras, read_rows
-from handmesh.geometry import EVALUATION_HALF_PX, INPUT_MEAN, INPUT_STD, crop_image, crop_intrinsics, to_network_input
+from handmesh.geometry import (
+    EVALUATION_HALF_PX,
+    INPUT_MEAN,
+    INPUT_SIZE_PX,
+    INPUT_STD,
+    crop_image,
+    crop_intrinsics,
+    to_network_input,
+)
 from handmesh.images import read_image
 
 
@@ -57,7 +65,9 @@ class FreiHANDEvaluation(Dataset):
         InputError: as `FreiHANDTraining`.
     """
 
-    def __init__(self, root: str | Path, size: int, mean: float = INPUT_MEAN, std: float = INPUT_STD) -> None:
+    def __init__(
+        self, root: str | Path, size: int = INPUT_SIZE_PX, mean: float = INPUT_MEAN, std: float = INPUT_STD
+    ) -> None:
         self.root = Path(root)
         self.size, self.mean, self.std = size, mean, std
         self.K = read_rows(self.root / "evaluation_K.json", (3, 3))

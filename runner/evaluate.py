@@ -30,13 +30,14 @@ def evaluate(options: Options) -> None:
     Under torchrun every process predicts its share, and the first one writes.
     """
     with joined_ranks(select_device(options)) as ranks:
+        data = FreiHANDEvaluation(options.data_root)  # says what is missing before a network is prepared
         if not ranks.first:
             ranks.wait()  # for the file that the first one may have to make of the checkpoint
         network = network_for_prediction(options)
         if ranks.first:
             ranks.wait()
         about = network.description
-        data = FreiHANDEvaluation(options.data_root, about.size_px, about.mean, about.std)
+        data.size, data.mean, data.std = about.size_px, about.mean, about.std
         ground_truth = None
         if has_ground_truth(options.data_root) and ranks.first:
             ground_truth = read_ground_truth(options.data_root)

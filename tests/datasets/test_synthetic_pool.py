@@ -32,6 +32,9 @@ def test_runs_share_a_pool_whose_images_are_the_generators(template, tmp_path):
     ready = large.ready
     assert ready < 5_000
     np.testing.assert_array_equal(large.read(ready + 3).image, large.read(3).image)  # which stands in
+    for maker in multiprocessing.active_children():
+        maker.kill()
+        maker.join()
 
     small = pool(tmp_path, template, SAMPLES)
     wait_for(small, SAMPLES)
@@ -43,9 +46,6 @@ def test_runs_share_a_pool_whose_images_are_the_generators(template, tmp_path):
         np.testing.assert_allclose(found.vertices_m + expected.joints_m[0], expected.vertices_m, atol=1e-6)
         np.testing.assert_array_equal(found.K, expected.K)
 
-    for maker in multiprocessing.active_children():
-        maker.kill()
-        maker.join()
     for large.in_threads in (True, False):
         time.sleep(2 * LOOK_SECONDS)
         with pytest.raises(InputError, match="ended early"):

@@ -70,6 +70,7 @@ def test_constants_are_stored_in_half_precision_where_that_loses_nothing():
     np.testing.assert_array_equal(found, x * exact + other)
 
 
+@pytest.mark.slow
 def test_a_network_that_diverged_is_not_written(small_model, template, tmp_path):
     broken = copy.deepcopy(small_model)
     broken.heads[3].layer.bias.data.fill_(torch.nan)
