@@ -11,6 +11,7 @@ from handmesh.camera import DEFAULT_FOV_DEGREES
 from handmesh.demo import DemoSettings, read_boxes, run
 from handmesh.detector import DETECT
 from handmesh.errors import InputError
+from handmesh.files import printable
 from handmesh.hand import LEFT, RIGHT
 from handmesh.results import DEFAULT_RESULTS, RESULTS
 
@@ -20,7 +21,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         return _run(_parser().parse_args(arguments))
     except InputError as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(printable(f"error: {error}"), file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         return 130
@@ -29,7 +30,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser("handmesh", description="Hands in pictures, as meshes in camera space.")
     parser.add_argument("images", type=Path, nargs="+", help="folders, files or patterns")
-    parser.add_argument("-o", "--out", type=Path, default=Path("hands"), help="folder of the results (default: hands)")
+    parser.add_argument("-o", "--out", type=_path, default=Path("hands"), help="folder of the results (default: hands)")
     parser.add_argument("--save", nargs="+", choices=RESULTS, default=DEFAULT_RESULTS, help="what to write")
     parser.add_argument("--network", type=Path, default=SHIPPED, help="ONNX file (default: the shipped network)")
     parser.add_argument("--detect", choices=DETECT, help="find hands always; never; or auto, where one is clear")
@@ -43,6 +44,12 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--hand_length_cm", type=float, help="from the wrist to the middle finger's tip")
     parser.add_argument("--version", action="version", version=__version__)
     return parser
+
+
+def _path(text: str) -> Path:
+    if not text:
+        raise argparse.ArgumentTypeError("is empty")
+    return Path(text)
 
 
 def _run(options: argparse.Namespace) -> int:

@@ -11,7 +11,7 @@ from tqdm import tqdm
 
 from handmesh.camera import DEFAULT_FOV_DEGREES, FROM_FOV, find_camera
 from handmesh.errors import InputError
-from handmesh.files import read_json, remove_leftovers
+from handmesh.files import printable, read_json, remove_leftovers
 from handmesh.finder import HandFinder
 from handmesh.gallery import GalleryEntry, write_gallery
 from handmesh.glb import glb_bytes
@@ -65,6 +65,8 @@ def run(find: HandFinder, sources: Sequence[Path], results: Path, settings: Demo
         InputError: there is no image, or the results cannot be written.
     """
     entries, others = find_images(sources)
+    if settings.K is not None and not settings.K.is_file():
+        raise InputError(f"{settings.K}: no such file; expected intrinsics")
     unknown = sorted(set(settings.boxes) - {entry.path.name for entry in entries})
     if unknown:
         raise InputError(f"boxes of {unknown[0]}: there is no such image")
@@ -83,13 +85,13 @@ def run(find: HandFinder, sources: Sequence[Path], results: Path, settings: Demo
     count, done = sum(len(page.rows) for page in pages), sum(bool(page.files) for page in pages)
     print(
         f"{count} hands in {done} of {len(entries)} images, {seconds:.1f} s; "
-        f"results in {results}, index.html shows them"
+        f"results in {printable(str(results))}, index.html shows them"
     )
     for page in pages:
         if page.warning and page.files:
-            print(f"{page.name}: {page.warning}")
+            print(printable(f"{page.name}: {page.warning}"))
     for message in (*others, *skipped):
-        print(f"skipped: {message}", file=sys.stderr)
+        print(printable(f"skipped: {message}"), file=sys.stderr)
     return 1 if skipped else 0
 
 

@@ -115,6 +115,11 @@ def read_arrays(path: Path) -> dict[str, np.ndarray]:
         raise InputError(f"{path}: cannot be read as arrays ({error})") from error
 
 
+def printable(text: str) -> str:
+    """A text without what names of files that are not UTF-8 hold, and neither JSON nor a terminal may."""
+    return text.encode("utf-8", "replace").decode()
+
+
 def cache_folder() -> Path:
     """Folder of files that can be derived again: `$XDG_CACHE_HOME/cmr`, or `~/.cache/cmr`."""
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "cmr"

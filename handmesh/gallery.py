@@ -9,7 +9,7 @@ from html import escape
 from pathlib import Path
 from urllib.parse import quote
 
-from handmesh.files import atomic_write
+from handmesh.files import atomic_write, printable
 from handmesh.runtime import DATA
 
 STYLE = """
@@ -123,7 +123,7 @@ def _view(entry: GalleryEntry) -> str:
 
 def _text(text: str) -> str:
     """Escape text; a file name that is not UTF-8 holds what no page may."""
-    return escape(text.encode("utf-8", "replace").decode())
+    return escape(printable(text))
 
 
 def _link(name: str) -> str:

@@ -1,11 +1,12 @@
 """What the demo writes for an image: meshes, and everything else that is known as JSON."""
 
+import tempfile
 from pathlib import Path
 
 import cv2
 import numpy as np
 
-from handmesh.files import replaced, write_json
+from handmesh.files import atomic_write, printable, write_json
 from handmesh.hand import Hand
 from handmesh.joints import JOINT_NAMES
 
@@ -14,8 +15,11 @@ DECIMALS_M, DECIMALS_PX = 5, 2
 
 def write_mesh(path: Path, vertices_m: np.ndarray, faces: np.ndarray) -> None:
     """A mesh as .ply or .obj: camera space, metres."""
-    with replaced(path) as temporary:
-        cv2.saveMesh(str(temporary), vertices_m.astype(np.float32)[:, None], list(faces.astype(np.int32)))
+    with tempfile.TemporaryDirectory() as folder:  # OpenCV crashes on paths that are not UTF-8
+        plain = Path(folder) / f"mesh{path.suffix}"
+        cv2.saveMesh(str(plain), vertices_m.astype(np.float32)[:, None], list(faces.astype(np.int32)))
+        with atomic_write(path) as file:
+            file.write(plain.read_bytes())
 
 
 def write_hands(
@@ -37,9 +41,7 @@ def write_hands(
         for row, hand in zip(rows, hands, strict=True):
             row |= {"vertices_m": _rounded(hand.vertices_m, DECIMALS_M), "faces": faces[hand.side].tolist()}
     height, width = size
-    # A name that is not UTF-8 holds what no JSON may.
-    name = image_name.encode("utf-8", "replace").decode()
-    write_json(path, {"image": name, "width": width, "height": height, "hands": rows}, indent=1)
+    write_json(path, {"image": printable(image_name), "width": width, "height": height, "hands": rows}, indent=1)
 
 
 def _hand(hand: Hand) -> dict:

@@ -1,7 +1,10 @@
 """The command on folders of good and of odd files."""
 
+import contextlib
 import json
+import os
 import re
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -36,6 +39,8 @@ def photos(tmp_path_factory):
     cv2.imwrite(str(folder / "badK.png"), bgr)
     np.save(folder / "badK_K.npy", np.diag([0.0, 1, 1]))
     (folder / "text.jpg").write_text("not a picture")
+    with contextlib.suppress(OSError):  # some file systems take no such name
+        Path(os.fsdecode(os.fsencode(folder) + b"/name\xff.png")).write_bytes((folder / "plain.png").read_bytes())
     return folder
 
 
@@ -119,6 +124,23 @@ def test_known_size_and_side(tmp_path):
         joints = np.array(hand["joints_m"])[[0, 9, 10, 11, 12]]
         assert np.linalg.norm(np.diff(joints, axis=0), axis=1).sum() == pytest.approx(0.18, abs=1e-4)
         assert hand["size_from"] == "hand_length"
+
+
+def test_a_name_that_is_not_utf_8_is_a_name(photos, results):
+    odd = [path.stem for path in photos.iterdir() if path.name.startswith("name")]
+    for name in odd:
+        assert (results / f"{name}_right.ply").stat().st_size > 10_000
+        assert hands_of(results, name)[0]["side"] == "right"
+
+
+@pytest.mark.parametrize("arguments", [["-o", ""], ["--K", "nowhere.json"], ["--boxes", "nowhere.json"]])
+def test_paths_that_are_not_there_are_named(arguments, tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with contextlib.suppress(SystemExit):
+        assert main([str(PALM), *arguments]) == 2
+    said = capsys.readouterr().err
+    assert arguments[0] in said or arguments[1] in said
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize("folder", ["nowhere", "empty"])
