@@ -149,6 +149,12 @@ class Trainer:
                 f"{checkpoint.path} was trained on {record.num_samples} samples, {self.options.data_root} has "
                 f"{len(self.dataset)}; resume on the same data"
             )
+        before, named = stored_options(checkpoint), list(self.options.dataset)
+        if before.get("dataset", named) not in (named, *named):  # a single name in older checkpoints
+            raise InputError(
+                f"{checkpoint.path} was trained with --dataset {before['dataset']}, and this is {named}; resume on the "
+                "same data"
+            )
         self.step = record.step
         try:
             self.optimizer.restore(record.optimizer)
@@ -160,7 +166,6 @@ class Trainer:
                 torch.cuda.set_rng_state_all(record.cuda_rng)
         except (RuntimeError, TypeError) as error:
             raise unusable(checkpoint, f"rng: {error}") from error
-        before = stored_options(checkpoint)
         for name, now in self.options.as_dict().items():
             if OPTIONS[name].metadata["belongs_to"] != CALL and before.get(name) not in (None, now):
                 self.log.warning(

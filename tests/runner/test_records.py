@@ -76,6 +76,14 @@ def test_what_is_wrong_is_named(change, message, trained, rendered_freihand, tmp
     assert not (tmp_path / LAST).exists()
 
 
+def test_a_run_on_other_data_sets_does_not_go_on(trained, rendered_freihand, tmp_path, run):
+    options = {**trained["options"], "dataset": ["FreiHAND:1", "RHD:3"]}
+    torch.save({**trained, "options": options}, tmp_path / "other.pt")
+    printed = run("train", rendered_freihand, tmp_path, "--resume", str(tmp_path / "other.pt"), status=2)
+    assert "RHD:3" in printed
+    assert "resume on the same data" in printed
+
+
 def test_the_weights_of_a_damaged_record_start_a_new_run(trained, rendered_freihand, tmp_path, run):
     torch.save({**trained, "step": -1, "rng": None, "optimizer_state_dict": "x", "options": 3}, tmp_path / "changed.pt")
     arguments = ["--resume", str(tmp_path / "changed.pt"), "--weights_only", "--size", "64", "--batch_size", "4"]
