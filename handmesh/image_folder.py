@@ -64,7 +64,8 @@ def find_images(sources: Sequence[str | Path]) -> tuple[list[ImageEntry], list[s
             others += [path for path in listed if path.suffix.lower() not in SUFFIXES]
             paths += [path for path in listed if path.suffix.lower() in SUFFIXES]
         elif source.exists():
-            paths.append(source)
+            if not _is_intrinsics(source):  # as patterns that a shell fills in name them
+                (paths if source.suffix.lower() in SUFFIXES else others).append(source)
         else:
             matches = sorted(path for path in map(Path, glob.glob(str(source))) if path.suffix.lower() in SUFFIXES)  # noqa: PTH207 (patterns may be absolute)
             if not matches:
@@ -78,9 +79,12 @@ def find_images(sources: Sequence[str | Path]) -> tuple[list[ImageEntry], list[s
 
 def _is_passed_over(path: Path) -> bool:
     """Whether a file of a folder is hidden, our own, or belongs to an image."""
-    intrinsics = path.suffix in INTRINSICS_SUFFIXES and (path.stem == SHARED_NAME or path.stem.endswith("_K"))
-    hidden = path.name.startswith((".", "README", "LICENSE")) or (path.is_dir() and not intrinsics)
-    return hidden or intrinsics or path.name.endswith(RESULT_ENDINGS)
+    hidden = path.name.startswith((".", "README", "LICENSE")) or path.is_dir()
+    return hidden or _is_intrinsics(path) or path.name.endswith(RESULT_ENDINGS)
+
+
+def _is_intrinsics(path: Path) -> bool:
+    return path.suffix in INTRINSICS_SUFFIXES and (path.stem == SHARED_NAME or path.stem.endswith("_K"))
 
 
 def _told_apart(entries: list[ImageEntry]) -> list[ImageEntry]:

@@ -241,6 +241,10 @@ def test_files_folders_and_patterns_together(tmp_path):
     entries, _ = find_images([tmp_path / "one", tmp_path / "two/a.jpg"])
     assert [entry.name for entry in entries] == ["one_a_jpg", "two_a_jpg"]
     assert len(find_images([f"{tmp_path}/*/*.jpg"])[0]) == 2
+    for name in ("a_K.json", "notes.txt"):
+        (tmp_path / "one" / name).touch()
+    entries, others = find_images(sorted((tmp_path / "one").iterdir()))
+    assert (len(entries), len(others)) == (1, 1)
     with pytest.raises(handmesh.InputError, match="nothing"):
         find_images([tmp_path / "nothing*"])
 
