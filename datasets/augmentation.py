@@ -26,6 +26,7 @@ CROP_MARGIN = 1.3  # crop size over silhouette size
 CROP_MARGIN_JITTER = 0.2
 UPRIGHT_MARGIN = 1.6  # crop size over the size of the landmarks' box, hand upright
 UPRIGHT_MARGIN_JITTER, UPRIGHT_SHIFT = 0.4, 0.18  # of the size
+BORDER_CHANCE, BORDER_SHARE = 0.2, (0.1, 0.4)  # that the picture ends within the crop, and how far from its edge
 
 
 @dataclass(frozen=True)
@@ -38,7 +39,8 @@ class AugmentationSettings:
         color: jitter brightness, contrast, saturation and hue.
         mirrored_share: of the samples that are mirrored and show the other hand.
         upright: turn hands so that the middle knuckle is above the wrist, before the rotation, and crop
-            `UPRIGHT_MARGIN` times the box of the landmarks instead of a square around the silhouette.
+            `UPRIGHT_MARGIN` times the box of the landmarks instead of a square around the silhouette; some crops end
+            as at the border of a picture.
     """
 
     position: float = 3.0
@@ -78,6 +80,7 @@ class Augmentation:
         angle_degrees: then turned about the image centre.
         center_px, half_px: then cut out, a square with this centre (2,) and half side.
         color: then its colours changed; None leaves them.
+        border: share of the crop (4,) that is beyond the picture's end at the left, top, right and bottom.
     """
 
     mirrored: bool
@@ -85,6 +88,7 @@ class Augmentation:
     center_px: np.ndarray
     half_px: float
     color: ColorJitter | None
+    border: tuple[float, float, float, float] = (0.0, 0.0, 0.0, 0.0)
 
     def affine(self, image_size: int, size: int) -> np.ndarray:
         """Pixel of the source to pixel of the result, (2, 3)."""
@@ -100,7 +104,15 @@ class Augmentation:
         across = cut[0, 0] * (image_size - 1)
         left, top = cut[:, 2]
         edges = (math.ceil(left), math.ceil(top), math.floor(left + across), math.floor(top + across))
-        return np.array([min(max(edge, -1), size) for edge in edges])
+        ends = self.picture_ends(size)
+        low = [min(max(edge, -1, end), size) for edge, end in zip(edges[:2], ends[:2], strict=True)]
+        high = [max(min(edge, end), -1) for edge, end in zip(edges[2:], ends[2:], strict=True)]
+        return np.array(low + high)
+
+    def picture_ends(self, size: int) -> np.ndarray:
+        """First column and row, last column and row (4,) of the result within the picture, as `border` has it."""
+        left, top, right, bottom = (round(share * size) for share in self.border)
+        return np.array([left or -1, top or -1, size - right, size - bottom])
 
 
 def draw_augmentation(sample: HandSample, settings: AugmentationSettings, rng: np.random.Generator) -> Augmentation:
@@ -111,7 +123,8 @@ def draw_augmentation(sample: HandSample, settings: AugmentationSettings, rng: n
     side = sample.image.shape[0]
     if settings.upright:
         box = _upright_crop(sample.landmarks_px, side, mirrored, angle, rng)
-        return Augmentation(mirrored, *box, draw_jitter(rng) if settings.color else None)
+        border = _border(rng)
+        return Augmentation(mirrored, *box, draw_jitter(rng) if settings.color else None, border)
     contour = largest_contour(sample.mask > 127)
     outline = np.empty((0, 2)) if contour is None else _turned(contour[:, 0], side, mirrored, angle)
     x, y = np.ascontiguousarray(outline.T)
@@ -138,6 +151,14 @@ def _upright_crop(
     return angle, (low + high) / 2 + UPRIGHT_SHIFT * size * np.array(shift), half
 
 
+def _border(rng: np.random.Generator) -> tuple[float, float, float, float]:
+    """Where the picture ends: mostly nowhere, otherwise at one side."""
+    border = [0.0] * 4
+    if rng.random() < BORDER_CHANCE:
+        border[rng.integers(4)] = rng.uniform(*BORDER_SHARE)
+    return tuple(border)
+
+
 def _turn(image_size: int, mirrored: bool, angle_degrees: int) -> np.ndarray:
     """Affine map (2, 3) that mirrors, then turns about the image centre."""
     affine = rotation_affine(image_size, angle_degrees)
@@ -158,6 +179,9 @@ def augment(sample: HandSample, drawn: Augmentation, size: int) -> HandSample:
     if drawn.angle_degrees:
         sample = rotate(sample, drawn.angle_degrees)
     sample = crop(sample, drawn.center_px, drawn.half_px, size)
+    left, top, right, bottom = np.clip(drawn.picture_ends(size) + np.array([0, 0, 1, 1]), 0, size)
+    for pixels in (sample.image, sample.mask):
+        pixels[:top], pixels[bottom:], pixels[:, :left], pixels[:, right:] = 0, 0, 0, 0
     if drawn.color is not None:
         sample = replace(sample, image=jitter_color(sample.image, drawn.color))
     return sample

@@ -18,7 +18,7 @@ from datasets.synthesis.sensor import Sensor
 from handmesh.geometry import project
 from utils.template import OPEN_HAND, load_template
 
-VERSION = 1  # of the images: raise it when the same seed would give others
+VERSION = 2  # of the images: raise it when the same seed would give others
 DOMAIN = 0x48414E44  # keeps these random numbers apart from those of the augmentation
 TRAINING, EVALUATION, STREAMING = range(3)  # streams of samples that have nothing in common
 RENDER_ATTEMPTS = 6

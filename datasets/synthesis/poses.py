@@ -11,9 +11,9 @@ LONG_FINGERS = FINGERS[1:]
 
 # How often each family is drawn. Degrees below are from the rest pose, as in `skeleton`.
 FAMILIES = {
-    "relaxed": 0.17,
-    "flat": 0.13,
-    "fist": 0.10,
+    "relaxed": 0.15,
+    "flat": 0.12,
+    "fist": 0.13,
     "pointing": 0.10,
     "counting": 0.13,
     "pinch": 0.14,
@@ -24,6 +24,8 @@ FAMILIES = {
 SPREAD_CLOSED = {"index": -12.0, "middle": 0.0, "ring": -12.0, "little": -20.0}  # abduction of fingers side by side
 CURLED = (74.0, 92.0, 50.0)  # knuckle, middle and end joint of a finger in a fist
 STRAIGHT = (-6.0, -6.0, -6.0)
+END_SHARE = (0.1, 0.8)
+KNUCKLE_SHIFT_DEGREES = 12.0
 FLAW_LIMIT_M = 0.004  # penetrations and gaps above this can be seen; such a pose is drawn again
 ATTEMPTS = 12
 
@@ -54,8 +56,15 @@ class Pose:
 
 @dataclass
 class Sketch:
-    """A wanted pose in degrees, with the contacts it asks for."""
+    """A wanted pose in degrees, with the contacts it asks for.
 
+    Attributes:
+        end_share: how much an end joint bends with the middle one.
+        knuckle_shift: how much more the knuckles and how much less the middle joints of half curled fingers bend.
+    """
+
+    end_share: float
+    knuckle_shift: float
     angles: np.ndarray = field(default_factory=lambda: np.zeros((NUM_BONES, 3)))
     touches: list = field(default_factory=list)
     held: HeldObject | None = None
@@ -80,7 +89,7 @@ def sample_pose(rng: np.random.Generator, settler: Settler, families: dict[str, 
     family = str(rng.choice(list(odds), p=weights / weights.sum()))
     best, least = None, np.inf
     for _ in range(ATTEMPTS):
-        sketch = Sketch()
+        sketch = Sketch(rng.uniform(*END_SHARE), rng.normal(0, KNUCKLE_SHIFT_DEGREES))
         SKETCHES[family](rng, sketch, settler)
         _metacarpals(sketch)
         _forearm(rng, sketch)
@@ -99,10 +108,14 @@ def blend(curl: float, straight: tuple = STRAIGHT, curled: tuple = CURLED) -> np
 
 
 def _curl(rng: np.random.Generator, sketch: Sketch, finger: str, curl: float, noise: float = 6.0) -> None:
-    """Bend a finger by a share of a fist. The end joint follows the middle one, as the tendons make it."""
+    """Bend a finger by a share of a fist. The end joint follows the middle one, more in some hands and less in others:
+    tendons tie them, but what is touched bends them."""
     knuckle, middle, end = blend(curl) + rng.normal(0, noise, 3)
-    end = 0.6 * middle + 0.4 * end if middle > 0 else end
-    sketch.bend(finger, (knuckle, middle, end * min(1.0, max(curl, 0.3) * 1.4)))
+    shift = sketch.knuckle_shift * max(0.0, 1 - abs(2 * curl - 1))
+    middle -= shift
+    if middle > 0:
+        end = sketch.end_share * middle + rng.normal(0, noise)
+    sketch.bend(finger, (knuckle + shift, middle, end))
 
 
 def _fan(rng: np.random.Generator, sketch: Sketch, openness: float, noise: float = 2.5) -> None:
@@ -191,10 +204,10 @@ def fist(rng: np.random.Generator, sketch: Sketch, settler: Settler) -> None:
         _curl(rng, sketch, finger, curl + rng.normal(0, 0.02), noise=3)
     _fan(rng, sketch, 0.0, noise=1)
     style = rng.random()
-    if style < 0.55:
+    if style < 0.45:
         _thumb_over(rng, sketch, settler, [1, 2])
     else:
-        (_thumb_beside if style < 0.75 else _thumb_out)(rng, sketch)
+        (_thumb_beside if style < 0.65 else _thumb_out)(rng, sketch)
 
 
 def pointing(rng: np.random.Generator, sketch: Sketch, settler: Settler) -> None:
@@ -267,7 +280,7 @@ def claw(rng: np.random.Generator, sketch: Sketch, settler: Settler) -> None:
     """Knuckles stretched, the outer joints bent."""
     bend = rng.uniform(40, 95)
     for finger in LONG_FINGERS:
-        sketch.bend(finger, (rng.uniform(-25, 15), bend + rng.normal(0, 6), 0.6 * bend + rng.normal(0, 6)))
+        sketch.bend(finger, (rng.uniform(-25, 15), bend + rng.normal(0, 6), sketch.end_share * bend + rng.normal(0, 6)))
     _fan(rng, sketch, rng.uniform(0.3, 1.2))
     _loose_thumb(rng, sketch)
 
