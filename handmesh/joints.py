@@ -13,6 +13,7 @@ BONES = tuple((0 if joint % 4 == 1 else joint - 1, joint) for joint in range(1, 
 
 MIDDLE_FINGER = (0, 9, 10, 11, 12)  # from the wrist to the tip
 WRIST, MIDDLE_KNUCKLE = MIDDLE_FINGER[:2]
+INDEX_KNUCKLE, LITTLE_KNUCKLE = 5, 17
 
 
 def lean(points: np.ndarray) -> float:
@@ -24,6 +25,17 @@ def lean(points: np.ndarray) -> float:
 def hand_length(joints: np.ndarray) -> float:
     """From the wrist along the bones to the tip of the middle finger; joints (21, 3) in FreiHAND order."""
     return float(np.linalg.norm(np.diff(joints[list(MIDDLE_FINGER)], axis=0), axis=1).sum())
+
+
+def palm_frames(joints: np.ndarray) -> np.ndarray:
+    """Across the palm to the index finger, along it to the middle knuckle and out of it: the columns (N, 3, 3), each as
+    long as the palm; joints (N, 21, 3) in FreiHAND order."""
+    along = joints[:, MIDDLE_KNUCKLE] - joints[:, WRIST]
+    length = np.linalg.norm(along, axis=1, keepdims=True)
+    across = joints[:, INDEX_KNUCKLE] - joints[:, LITTLE_KNUCKLE]
+    across = across - along * (across * along).sum(axis=1, keepdims=True) / length**2
+    across *= length / np.linalg.norm(across, axis=1, keepdims=True)
+    return np.stack([across, along, np.cross(across, along) / length], axis=2)
 
 
 # MANO rows: wrist, index, middle, little, ring, thumb (three each), tips of index, middle, little, ring, thumb.

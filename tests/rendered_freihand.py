@@ -7,8 +7,7 @@ import cv2
 import numpy as np
 from scipy.spatial.transform import Rotation
 
-from handmesh.drawing.mesh import draw_mesh
-from handmesh.geometry import project
+from handmesh.drawing.mesh import draw_mesh, silhouette
 from utils.template import Template
 
 SIZE = 224
@@ -55,12 +54,4 @@ def render(
     image = cv2.resize(rng.integers(0, 200, (6, 6, 3), np.uint8), (SIZE, SIZE), interpolation=cv2.INTER_CUBIC)
     faces = template.faces[0]
     draw_mesh(image, vertices, faces, K, rng.uniform(0.4, 0.95, 3))
-    return image, silhouette(vertices, faces, K, SIZE)
-
-
-def silhouette(vertices: np.ndarray, faces: np.ndarray, K: np.ndarray, size: int) -> np.ndarray:
-    """The projected faces, filled: (size, size) uint8, 255 on the hand."""
-    mask = np.zeros((size, size), np.uint8)
-    for triangle in np.rint(project(vertices, K)[faces] * 16).astype(np.int32):
-        cv2.fillConvexPoly(mask, triangle, 255, shift=4)
-    return mask
+    return image, silhouette(vertices, faces, K, SIZE, SIZE)

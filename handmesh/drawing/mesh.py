@@ -3,6 +3,8 @@
 import cv2
 import numpy as np
 
+from handmesh.geometry import project
+
 SUPERSAMPLING = 2
 LARGEST_SUPERSAMPLED_PX = 1500  # larger hands are fine enough as they are
 NEAR_M, FAR_M = 0.01, 100.0
@@ -81,3 +83,11 @@ def draw_mesh(
     )
     alpha = alpha[..., None]
     region[:] = (region * (1 - opacity * alpha) + opacity * 255 * shaded).clip(0, 255)
+
+
+def silhouette(vertices_m: np.ndarray, faces: np.ndarray, K: np.ndarray, height: int, width: int) -> np.ndarray:
+    """Mask (H, W) uint8 of a mesh, 255 where it is seen; vertices (V, 3) in the camera's frame, faces (F, 3)."""
+    mask = np.zeros((height, width), np.uint8)
+    for triangle in np.rint(project(vertices_m, K)[faces] * 16).astype(np.int32):
+        cv2.fillConvexPoly(mask, triangle, 255, shift=4)
+    return mask

@@ -3,12 +3,12 @@
 import numpy as np
 import pytest
 
-from handmesh.drawing.mesh import draw_mesh, vertex_normals
+from handmesh.drawing.mesh import draw_mesh, silhouette, vertex_normals
 from handmesh.drawing.panels import GAP_PX, PANEL_PX, TITLE_PX, plot_result
 from handmesh.drawing.primitives import draw_skeleton
 from handmesh.drawing.scene import draw_stage, frame_close_up, frame_scene
 from handmesh.geometry import project
-from tests.rendered_freihand import SIZE, place_hand, render, silhouette
+from tests.rendered_freihand import SIZE, place_hand, render
 
 
 @pytest.fixture(scope="module")
@@ -29,7 +29,7 @@ def plot(hand, template, **changes):
         "faces": template.faces[0],
         "landmarks_px": project(joints, K),
         "detected": np.ones(21, bool),
-        "silhouette": silhouette(vertices, template.faces[0], K, SIZE).astype(np.float32)[::2, ::2] / 255,
+        "silhouette": silhouette(vertices, template.faces[0], K, SIZE, SIZE).astype(np.float32)[::2, ::2] / 255,
     }
     return plot_result(**(arguments | changes))
 
@@ -50,7 +50,7 @@ def test_the_mesh_is_drawn_where_it_projects_to(hand, template):
     canvas = np.full_like(image, 7)
     draw_mesh(canvas, vertices, template.faces[0], K, np.ones(3))
     drawn = (canvas != 7).any(axis=2)
-    expected = silhouette(vertices, template.faces[0], K, SIZE) > 0
+    expected = silhouette(vertices, template.faces[0], K, SIZE, SIZE) > 0
     assert (drawn & expected).sum() / (drawn | expected).sum() > 0.97
 
 

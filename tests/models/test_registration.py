@@ -6,6 +6,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from handmesh.drawing.mesh import silhouette
 from handmesh.outline import NUM_AXES, contour_extents, largest_contour
 from handmesh.registration import Registrar
 from models.registration import (
@@ -18,7 +19,6 @@ from models.registration import (
     fit_landmarks,
 )
 from tests.conftest import shared_file
-from tests.rendered_freihand import silhouette
 
 SIZE = torch.tensor(224.0, dtype=torch.float64)
 
@@ -147,7 +147,7 @@ def test_success_means_a_good_position(template):
     K = camera(6)
     landmarks = project(joints + truth[:, None], K)
     contours = [
-        largest_contour(silhouette((vertices[i] + truth[i]).numpy(), template.faces[0], K[i].numpy(), 448) > 0)
+        largest_contour(silhouette((vertices[i] + truth[i]).numpy(), template.faces[0], K[i].numpy(), 448, 448) > 0)
         for i in range(6)
     ]
     extents = torch.from_numpy(np.stack([contour_extents(contour[:, 0]) for contour in contours]))

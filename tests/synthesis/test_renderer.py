@@ -21,10 +21,10 @@ from datasets.synthesis.shading import (
 )
 from datasets.synthesis.skin import load_skins
 from datasets.synthesis.surfaces import Surface, box_mesh, capsule_mesh, grid_mesh
+from handmesh.drawing.mesh import silhouette
 from handmesh.errors import InputError
 from handmesh.geometry import crop_intrinsics, project
 from handmesh.joints import NUM_JOINTS
-from tests.rendered_freihand import silhouette
 
 INNER_JOINTS = [joint for joint in range(NUM_JOINTS) if joint % 4 or joint == 0]
 SAMPLES = 30
@@ -194,7 +194,7 @@ def test_silhouette_is_the_projected_mesh(generator, samples, template):
     for sample in samples:
         size = len(sample.mask)
         fine_K = crop_intrinsics(sample.K, np.full(2, size / 2), size / 2, 8 * size)
-        fine = silhouette(sample.vertices_m, template.faces[0], fine_K, 8 * size)
+        fine = silhouette(sample.vertices_m, template.faces[0], fine_K, 8 * size, 8 * size)
         expected = cv2.resize(fine, (size, size), interpolation=cv2.INTER_AREA) > 127
         overlaps.append((expected & (sample.mask > 0)).sum() / (expected | (sample.mask > 0)).sum())
     assert np.mean(overlaps) >= 0.97

@@ -1,0 +1,205 @@
+#!/usr/bin/env python3
+"""Label photos of hands for training: landmarks, mesh and silhouette of the open hand, from networks that agree.
+
+    python scripts/label_photos.py photos data/Mobile/Keypoints --calibration data/Mobile/Synthetic
+
+`photos/index.csv` has a row for each crop of a hand: `file`, `source`, `split` (only `train` is labelled), and
+`x0, y0 ... x20, y20`, about where the joints are, in pixels of the crop. What is written is the layout `Keypoints`
+(docs/data.md) and `sheet.png` to look at.
+
+A crop is labelled where MediaPipe's network agrees with itself over several looks and the open hand can be fitted to
+its landmarks and to the mesh of `--network` at once. Where on the hand MediaPipe's joints are is measured on the
+evaluation part of generated data, `--calibration`. Every source gets as many entries: small ones are repeated.
+"""
+
+import argparse
+import csv
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import cv2
+import numpy as np
+import trimesh
+from tqdm import tqdm
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT))
+
+from datasets.fitting import MESH_SIGMA_M, HandFitter  # noqa: E402
+from datasets.freihand_rows import read_rows  # noqa: E402
+from datasets.keypoints import ANNOTATIONS  # noqa: E402
+from datasets.synthesis.contact_sheet import contact_sheet, labelled  # noqa: E402
+from datasets.teacher import TaughtHand, as_our_joints, averaged_landmarks, fit_offsets  # noqa: E402
+from handmesh import SHIPPED, HandFinder, load  # noqa: E402
+from handmesh.drawing.mesh import silhouette  # noqa: E402
+from handmesh.files import atomic_write, write_json  # noqa: E402
+from handmesh.geometry import project, to_network_input  # noqa: E402
+from handmesh.images import read_image  # noqa: E402
+from handmesh.joints import NUM_JOINTS  # noqa: E402
+from handmesh.view import view_of  # noqa: E402
+
+FOCAL_SIDES = 1.7  # focal length over the side of a crop twice the hand's box: a hand half a metre away
+LOOK_MARGINS = (1.45, 1.6, 1.8, 2.0)  # of the network's looks at a hand, see `handmesh.view`; meshes are averaged
+MIN_PRESENCE, MAX_SPREAD, MIN_SIDE = 0.9, 0.025, 0.85
+LOOSE_SIGMA_M = 0.04  # how far a mesh may be off that contradicts the landmarks
+MAX_RESIDUAL = 0.04  # mean distance of the fitted joints from the landmarks, of the hand's box
+AT_A_TIME = 64
+SHEET_STEP = 50  # labelled hands to one on the sheet
+
+
+@dataclass(frozen=True)
+class SeenHand:
+    """A hand of a photo, mirrored if it is a left one.
+
+    Attributes:
+        row: of the index.
+        image: (H, W, 3) RGB uint8.
+        K: (3, 3), assumed.
+        taught: what the teacher says.
+        left: whether it is a left one.
+        vertices_m: (V, 3), the network's mesh.
+    """
+
+    row: dict[str, str]
+    image: np.ndarray
+    K: np.ndarray
+    taught: TaughtHand
+    left: bool
+    vertices_m: np.ndarray
+
+
+def measured_offsets(find: HandFinder, root: Path, count: int = 500) -> np.ndarray:
+    """Where MediaPipe's joints are, see `fit_offsets`, from generated images with an evaluation part."""
+    K = np.array(read_rows(root / "evaluation_K.json", (3, 3)))[:count]
+    joints = np.array(read_rows(root / "evaluation_xyz.json", (NUM_JOINTS, 3)))[:count]
+    taught = []
+    for index, (one, k) in enumerate(zip(joints, K, strict=True)):
+        image = read_image(root / f"evaluation/rgb/{index:08d}.jpg")
+        taught.append(averaged_landmarks(find.detector, image, project(one, k)))
+    sure = np.array([hand.presence > MIN_PRESENCE and hand.spread < MAX_SPREAD for hand in taught])
+    landmarks = np.array([hand.landmarks_px for hand in taught])
+    return fit_offsets(landmarks[sure], joints[sure], K[sure])
+
+
+def see(find: HandFinder, folder: Path, row: dict[str, str]) -> SeenHand | None:
+    """What teacher and network say of a crop; None where the teacher is not sure."""
+    image = read_image(folder / row["file"])
+    around = np.array([[float(row[f"{axis}{joint}"]) for axis in "xy"] for joint in range(NUM_JOINTS)])
+    taught = averaged_landmarks(find.detector, image, around)
+    if taught.presence < MIN_PRESENCE or taught.spread > MAX_SPREAD or max(taught.right, 1 - taught.right) < MIN_SIDE:
+        return None
+    left, (height, width) = taught.right < 0.5, image.shape[:2]
+    if left:
+        image = np.ascontiguousarray(image[:, ::-1])
+        taught = replace(taught, landmarks_px=taught.landmarks_px * [-1, 1] + [width - 1, 0])
+    focal = FOCAL_SIDES * max(height, width)
+    K = np.array([[focal, 0, (width - 1) / 2], [0, focal, (height - 1) / 2], [0, 0, 1]])
+    about = find.description
+    views = [view_of(taught.landmarks_px, K, about.size_px, margin, mirrored=False) for margin in LOOK_MARGINS]
+    crops = [to_network_input(view.cut(image, K), about.mean, about.std) for view in views]
+    hands = find.predictor.predict(np.stack(crops), np.stack([view.K for view in views]))
+    meshes = [view.to_picture_frame(vertices) for view, vertices in zip(views, hands.vertices_m, strict=True)]
+    return SeenHand(row, image, K, taught, left, np.mean(meshes, axis=0))
+
+
+def fitted(fitter: HandFitter, offsets: np.ndarray, hands: Sequence[SeenHand]) -> tuple[np.ndarray, np.ndarray]:
+    """Vertices (N, V, 3) of the open hand fitted to hands, camera frame, and the residuals (N,) of their joints."""
+    K, meshes = np.stack([hand.K for hand in hands]), np.stack([hand.vertices_m for hand in hands])
+    landmarks = np.stack([hand.taught.landmarks_px for hand in hands])
+    size = np.ptp(landmarks, axis=1).max(axis=1)
+    regressor = fitter.joint_regressor
+    best, least = meshes, np.full(len(hands), np.inf)
+    for sigma_m in (MESH_SIGMA_M, LOOSE_SIGMA_M):
+        found = meshes
+        for _ in range(2):  # where the teacher's joints are depends on how the hand is turned
+            wanted = as_our_joints(landmarks, offsets, regressor @ found, K)
+            found = fitter.vertices(fitter.fit(meshes, wanted, K, sigma_m))
+        seen = np.stack([project(regressor @ mesh, k) for mesh, k in zip(found, K, strict=True)])
+        residual = np.linalg.norm(seen - wanted, axis=2).mean(axis=1) / size
+        better = (least > MAX_RESIDUAL) & (residual < least)
+        best, least = np.where(better[:, None, None], found, best), np.where(better, residual, least)
+    return best, least
+
+
+def write_hand(folder: Path, number: int, hand: SeenHand, vertices_m: np.ndarray, fitter: HandFitter) -> dict:
+    """Write image, mask and mesh of a hand; returns its entry of the annotations."""
+    faces = fitter.faces
+    joints = fitter.joint_regressor @ vertices_m
+    mask = silhouette(vertices_m, faces, hand.K, *hand.image.shape[:2])
+    contents = {
+        "image": (".jpg", cv2.imencode(".jpg", hand.image[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 96])[1].tobytes()),
+        "mask": (".png", cv2.imencode(".png", mask)[1].tobytes()),
+        "mesh": (".ply", trimesh.Trimesh(vertices_m, faces, process=False).export(file_type="ply")),
+    }
+    for suffix, content in contents.values():
+        (folder / f"{number:05d}{suffix}").write_bytes(content)
+    names = {name: f"{number:05d}{suffix}" for name, (suffix, _) in contents.items()}
+    return names | {"K": hand.K.tolist(), "xyz": joints.round(6).tolist()}
+
+
+def evenly(entries: dict[str, list[dict]]) -> list[dict]:
+    """As many entries of every source, mixed: those of small sources several times."""
+    most = max(map(len, entries.values()))
+    mixed = [entry for several in entries.values() for entry in (several * (most // len(several) + 1))[:most]]
+    return [mixed[index] for index in np.random.default_rng(0).permutation(len(mixed))]
+
+
+def label(photos: Path, folder: Path, find: HandFinder, calibration: Path) -> None:
+    """Write the labels of all crops of an index that can be labelled."""
+    with (photos / "index.csv").open(newline="") as file:
+        rows = [row for row in csv.DictReader(file) if row["split"] == "train"]
+    fitter, offsets = HandFitter(), measured_offsets(find, calibration)
+    folder.mkdir(parents=True, exist_ok=True)
+    counts: dict[str, list[int]] = {}
+    entries: dict[str, list[dict]] = {}
+    pictures, waiting = [], []
+    for number, row in enumerate(tqdm(rows, unit="photo", dynamic_ncols=True)):
+        count = counts.setdefault(row["source"], [0, 0, 0])
+        count[0] += 1
+        hand = see(find, photos, row)
+        waiting += [] if hand is None else [hand]
+        if not waiting or (len(waiting) < AT_A_TIME and number + 1 < len(rows)):
+            continue
+        for hand, vertices, residual in zip(waiting, *fitted(fitter, offsets, waiting), strict=True):
+            count = counts[hand.row["source"]]
+            count[1] += 1
+            if residual < MAX_RESIDUAL:
+                count[2] += 1
+                written = sum(map(len, entries.values()))
+                entries.setdefault(hand.row["source"], []).append(write_hand(folder, written, hand, vertices, fitter))
+                if written % SHEET_STEP == 0:
+                    mask = silhouette(vertices, fitter.faces, hand.K, *hand.image.shape[:2])
+                    points = project(fitter.joint_regressor @ vertices, hand.K)
+                    scale = 224 / max(mask.shape)
+                    pictures.append(labelled(_resized(hand.image), np.uint8(_resized(mask) > 127), points * scale))
+        waiting = []
+    write_json(folder / ANNOTATIONS, evenly(entries))
+    with atomic_write(folder / "sheet.png") as file:
+        file.write(cv2.imencode(".png", contact_sheet(pictures)[..., ::-1])[1].tobytes())
+    for source, (all_, sure, good) in counts.items():
+        print(f"{source}: {all_} crops, the teacher is sure of {sure}, {good} labelled")
+
+
+def _resized(picture: np.ndarray) -> np.ndarray:
+    """In the upper left of a square of 224 pixels."""
+    scale = 224 / max(picture.shape[:2])
+    small = cv2.resize(picture, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
+    square = np.zeros((224, 224, *picture.shape[2:]), np.uint8)
+    square[: small.shape[0], : small.shape[1]] = small[:224, :224]
+    return square
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("photos", type=Path, help="folder with index.csv and crops")
+    parser.add_argument("labels", type=Path, help="folder to write")
+    parser.add_argument("--calibration", type=Path, required=True, help="generated data with an evaluation part")
+    parser.add_argument("--network", type=Path, default=SHIPPED, help="mobile network whose meshes take part")
+    arguments = parser.parse_args()
+    label(arguments.photos, arguments.labels, load(arguments.network), arguments.calibration)
+
+
+if __name__ == "__main__":
+    main()

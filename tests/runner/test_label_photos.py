@@ -1,0 +1,74 @@
+"""Labels of photos as the recipe makes them: from crops with rough landmarks to a data set that training reads."""
+
+import csv
+
+import cv2
+import numpy as np
+import pytest
+
+from datasets.keypoints import KeypointFiles
+from handmesh import load
+from handmesh.geometry import project
+from handmesh.images import read_image
+from handmesh.joints import NUM_JOINTS
+from scripts.label_photos import evenly, label
+from utils.template import ROOT
+
+PHOTOS = ("palm", "back", "left")
+
+
+@pytest.fixture(scope="module")
+def find():
+    return load()
+
+
+@pytest.fixture(scope="module")
+def labelled(find, rendered_freihand, tmp_path_factory):
+    photos, folder = tmp_path_factory.mktemp("photos"), tmp_path_factory.mktemp("labels")
+    points = [f"{axis}{joint}" for joint in range(NUM_JOINTS) for axis in "xy"]
+    with (photos / "index.csv").open("w", newline="") as file:
+        rows = csv.DictWriter(file, ["file", "source", "split", *points])
+        rows.writeheader()
+        for name in PHOTOS:
+            image = read_image(ROOT / f"images/{name}_img.jpg")
+            cv2.imwrite(str(photos / f"{name}.png"), image[..., ::-1])
+            about = find.detector(image)[0].landmarks_px.round().ravel()
+            kept = {"file": f"{name}.png", "source": "left" if name == "left" else "right", "split": "train"}
+            rows.writerow(kept | dict(zip(points, about, strict=True)))
+        rows.writerow(kept | {"split": "test"} | dict.fromkeys(points, 0))
+        noise = np.random.default_rng(0).integers(0, 256, (200, 200, 3), np.uint8)
+        cv2.imwrite(str(photos / "noise.png"), noise)
+        rows.writerow(kept | {"file": "noise.png"} | dict(zip(points, about, strict=True)))
+    label(photos, folder, find, rendered_freihand)
+    return folder
+
+
+def test_clear_hands_are_labelled_and_noise_is_not(labelled):
+    assert len(list(labelled.glob("*.ply"))) == len(PHOTOS)
+    assert (labelled / "sheet.png").is_file()
+
+
+def test_training_reads_meshes_that_lie_on_the_hands(labelled, template):
+    data = KeypointFiles(labelled, template.num_vertices[0])
+    assert len(data) == 4  # as many of either source
+    for index in range(len(data)):
+        sample = data.read(index)
+        placed = sample.vertices_m + data.hands[index]["xyz"][0]
+        inside = project(placed, sample.K).round().astype(int)
+        assert sample.mask[inside[:, 1], inside[:, 0]].mean() > 0.95 * 255
+        joints = template.joint_regressor @ sample.vertices_m
+        expected = data.hands[index]["xyz"] - data.hands[index]["xyz"][0]
+        np.testing.assert_allclose(joints - joints[0], expected, atol=1e-4)
+
+
+def test_left_hands_are_shown_as_right_ones(find, labelled):
+    for path in labelled.glob("*.jpg"):
+        assert find.detector(read_image(path))[0].right > 0.5
+
+
+def test_every_source_has_as_many_entries():
+    entries = evenly({"many": [{"image": str(number)} for number in range(7)], "few": [{"image": "a"}, {"image": "b"}]})
+    names = [entry["image"] for entry in entries]
+    assert len(names) == 14
+    assert sum(name.isalpha() for name in names) == 7
+    assert set(names) >= {"a", "b"}
