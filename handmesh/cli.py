@@ -33,7 +33,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("-o", "--out", type=_path, default=Path("hands"), help="folder of the results (default: hands)")
     parser.add_argument("--save", nargs="+", choices=RESULTS, default=DEFAULT_RESULTS, help="what to write")
     parser.add_argument("--network", type=Path, default=SHIPPED, help="ONNX file (default: the shipped network)")
-    parser.add_argument("--detect", choices=DETECT, help="find hands always; never; or auto, where one is clear")
+    parser.add_argument(
+        "--detect", choices=DETECT, help="find hands always; never; auto, where one is clear; small, also far ones"
+    )
     parser.add_argument("--hand", choices=("auto", RIGHT, LEFT), default="auto", help="which hands are in the images")
     parser.add_argument("--mirrored", action="store_true", help="the images are mirror images, as of front cameras")
     parser.add_argument("--boxes", type=Path, help="JSON file with the boxes of hands, by file name")

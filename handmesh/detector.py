@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from handmesh.joints import NUM_JOINTS, lean
-from handmesh.palm import PalmDetector, Roi, box_containment, unit_range
+from handmesh.palm import Palm, PalmDetector, Roi, box_containment, unit_range
 from handmesh.runtime import DATA, OnnxModel
 
 LANDMARK_PX = 224
@@ -15,7 +15,7 @@ ROI_SIZE = 1.6  # of that look, in sizes of the landmarks' box
 SAME_HAND_SHARE = 0.6  # of the smaller box inside of the larger
 QUARTERS = tuple(np.deg2rad((0, 90, 180, 270)))
 CROP_ROI_SIZE = 1.15  # of a picture that is a crop already, in its longer side
-DETECT = ("auto", "always", "never")
+DETECT = ("auto", "always", "never", "small")
 
 
 @dataclass(frozen=True)
@@ -63,19 +63,25 @@ class HandDetector:
         Args:
             detect: `always` returns what the palm detector leads to; `never` takes the whole image for one hand,
                 whichever way it is turned; `auto` does the former, and where that finds nothing or a single hand that
-                is not clear, the latter, if that is a hand and the surer one.
+                is not clear, the latter, if that is a hand and the surer one; `small` looks for palms in parts of the
+                picture as well, as `auto` does where there is nothing else.
         """
         hands: list[FoundHand] = []
         if detect != "never":
-            looks = [self._surer(image, self.landmarks(image, palm.roi, palm.score)) for palm in self.palms(image)]
-            hands = _distinct([hand for hand in looks if hand.presence > MIN_PRESENCE])
-        if detect == "always" or len(hands) > 1 or (hands and hands[0].presence > CLEAR):
+            palms = self.palms(image) + (self.palms.in_tiles(image) if detect == "small" else [])
+            hands = self._hands(image, palms)
+        if detect in ("always", "small") or len(hands) > 1 or (hands and hands[0].presence > CLEAR):
             return hands
         height, width = image.shape[:2]
         whole = self.in_box(image, np.array([0, 0, width, height]) - 0.5)
         if detect == "never" or whole.presence > max([MIN_PRESENCE, *(hand.presence for hand in hands)]):
             return [whole]
-        return hands
+        return hands or self._hands(image, self.palms.in_tiles(image))
+
+    def _hands(self, image: np.ndarray, palms: list[Palm]) -> list[FoundHand]:
+        """The hands that palms belong to, each once."""
+        looks = [self._surer(image, self.landmarks(image, palm.roi, palm.score)) for palm in palms]
+        return _distinct([hand for hand in looks if hand.presence > MIN_PRESENCE])
 
     def in_box(self, image: np.ndarray, box_px: np.ndarray) -> FoundHand:
         """The hand that fills a box (4,), left, top, right, bottom, whichever way it is turned."""

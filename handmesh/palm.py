@@ -14,6 +14,8 @@ KEYPOINTS = 7  # wrist, knuckles of index, middle, ring and little finger, two j
 WRIST, MIDDLE_KNUCKLE = 0, 2
 MIN_SCORE = 0.3  # low: the landmark network says of each whether it is a hand
 SAME_HAND_IOU = 0.3
+TILE_SHARE, TILE_LEAST_PX = 0.4, 256  # side of a tile, of the picture's longer side
+TILE_STEP = 0.7  # largest step to the next tile, in sides
 ROI_SIZE, ROI_SHIFT = 2.6, 0.5  # of the hand, in sizes of the palm's box, shifted towards the fingers
 
 
@@ -75,11 +77,22 @@ class Palm:
 
 
 class PalmDetector:
-    """Finds palms of about a twentieth of the picture's longer side and more."""
+    """Finds palms of about a twentieth of the picture's longer side and more, by tiles also smaller ones."""
 
     def __init__(self, threads: int | None = None) -> None:
         self.network = OnnxModel(DATA / "palm_detection.onnx", threads)
         self.anchors = _anchors()
+
+    def in_tiles(self, image: np.ndarray) -> list[Palm]:
+        """Palms in overlapping squares of an RGB image (H, W, 3) uint8, best first; nothing in a small image, which is
+        one square."""
+        palms = []
+        for left, top, side in _tiles(*image.shape[:2]):
+            shift = np.array([left, top])
+            for palm in self(image[top : top + side, left : left + side]):
+                palms.append(Palm(palm.score, palm.box_px + np.tile(shift, 2), palm.keypoints_px + shift))
+        rows = (np.array([getattr(palm, name) for palm in palms]) for name in ("score", "box_px", "keypoints_px"))
+        return [Palm(*palm) for palm in _merged(*rows)] if palms else []
 
     def __call__(self, image: np.ndarray, min_score: float = MIN_SCORE) -> list[Palm]:
         """Palms in an RGB image (H, W, 3) uint8, best first."""
@@ -107,6 +120,19 @@ class PalmDetector:
 def unit_range(image: np.ndarray) -> np.ndarray:
     """An image (S, S, 3) uint8 as a batch (1, S, S, 3) float32 in [0, 1]."""
     return np.divide(image[None], 255, dtype=np.float32)
+
+
+def _tiles(height: int, width: int) -> list[tuple[int, int, int]]:
+    """Left, top and side of the squares that cover a picture."""
+    side = min(max(TILE_LEAST_PX, round(TILE_SHARE * max(height, width))), height, width)
+    if max(height, width) <= TILE_LEAST_PX:
+        return []
+
+    def starts(length: int) -> list[int]:
+        count = 1 + int(np.ceil((length - side) / (TILE_STEP * side)))
+        return [int(start) for start in np.linspace(0, length - side, count).round()]
+
+    return [(left, top, side) for top in starts(height) for left in starts(width)]
 
 
 def _anchors() -> np.ndarray:

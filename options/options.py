@@ -132,9 +132,10 @@ class Options:
     K: str | None = _demo(None, "demo: file with the intrinsics of all images that have none of their own")
     detect: str | None = _demo(
         None,
-        "demo: find hands always; never, the image is a crop of one hand; auto, the latter where none is clear "
+        "demo: find hands always; never, the image is a crop of one hand; auto, the latter where none is clear; "
+        "small, also in parts of the image "
         "(default: auto for cmr_mobile, never for the networks of the paper)",
-        choices=("auto", "always", "never"),
+        choices=("auto", "always", "never", "small"),
     )
     fov: float = _demo(
         65.0,

@@ -38,6 +38,21 @@ def test_right_and_left_are_told_apart_however_they_are_turned(detector, name, t
     assert np.abs(mirrored - right.landmarks_px).mean() < 8
 
 
+def test_small_hands_are_found_in_parts_of_the_picture(detector):
+    canvas = np.full((1080, 1920, 3), 190, np.uint8)
+    small = cv2.resize(picture("palm"), (160, 160), interpolation=cv2.INTER_AREA)  # the hand is 4 % of the width
+    places = [(300, 200), (1500, 800)]
+    for x, y in places:
+        canvas[y : y + 160, x : x + 160] = small
+    assert not detector(canvas, "always")
+    for detect in ("auto", "small"):
+        found = sorted(detector(canvas, detect), key=lambda hand: hand.box_px[0])
+        assert len(found) == 2
+        for hand, (x, y) in zip(found, places, strict=True):
+            assert (hand.box_px >= [x, y, x, y]).all()
+            assert (hand.box_px <= [x + 160, y + 160, x + 160, y + 160]).all()
+
+
 def test_hands_of_a_large_picture_are_all_found_in_place(detector):
     canvas = np.full((1500, 2400, 3), 200, np.uint8)
     corners = {"right": (150, 200), "left": (1500, 700)}
