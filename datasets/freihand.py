@@ -77,12 +77,16 @@ class FreiHANDEvaluation(Dataset):
     def __len__(self) -> int:
         return len(self.K)
 
+    def photo(self, index: int) -> tuple[np.ndarray, np.ndarray]:
+        """An image (H, W, 3) RGB uint8 as it is, and its K (3, 3)."""
+        return read_image(self.root / "evaluation/rgb" / f"{index:08d}.jpg"), self.K[index]
+
     def __getitem__(self, index: int) -> dict[str, np.ndarray]:
         """`image` (3, S, S) float32 and `K` (3, 3) float64 of the crop."""
-        image = read_image(self.root / "evaluation/rgb" / f"{index:08d}.jpg")
+        image, K = self.photo(index)
         center = np.array([image.shape[1], image.shape[0]]) / 2
         box = (center, EVALUATION_HALF_PX, self.size)
         return {
             "image": to_network_input(crop_image(image, *box), self.mean, self.std),
-            "K": crop_intrinsics(self.K[index], *box),
+            "K": crop_intrinsics(K, *box),
         }

@@ -14,6 +14,9 @@ from datasets.freihand_rows import check_equal_lengths
 from datasets.loading import start_worker
 from handmesh.errors import InputError
 from handmesh.files import atomic_write
+from handmesh.finder import HandFinder
+from handmesh.hand import RIGHT, Hand
+from handmesh.network import Network
 from handmesh.predictor import CropPredictor
 from options import Options
 from runner.prediction import network_for_prediction
@@ -42,7 +45,7 @@ def evaluate(options: Options) -> None:
         if has_ground_truth(options.data_root) and ranks.first:
             ground_truth = read_ground_truth(options.data_root)
             check_equal_lengths(options.data_root, {"evaluation_K.json": data, "evaluation_xyz.json": ground_truth[0]})
-        shares = ranks.gather(predict(CropPredictor(network), data, options, ranks))
+        shares = ranks.gather(predict(network, data, options, ranks))
     if not ranks.first:
         return
     xyz, vertices, success = (in_order(parts) for parts in zip(*shares, strict=True))
@@ -58,19 +61,32 @@ def evaluate(options: Options) -> None:
 
 
 def predict(
-    predictor: CropPredictor, data: FreiHANDEvaluation, options: Options, ranks: Ranks
+    network: Network, data: FreiHANDEvaluation, options: Options, ranks: Ranks
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """This process's share, every `ranks.count`-th sample: joints (n, 21, 3), vertices (n, V, 3), success (n,)."""
-    share = Subset(data, range(ranks.rank, len(data), ranks.count))
+    share = range(ranks.rank, len(data), ranks.count)
     if not len(share):
         raise InputError(f"{options.data_root}: {len(data)} images for {ranks.count} processes; use fewer")
-    loader = DataLoader(share, batch_size=options.batch_size, num_workers=options.workers, worker_init_fn=start_worker)
+    shown = {"dynamic_ncols": True, "disable": not ranks.first}
+    if network.description.traits.upright:
+        find = HandFinder(network)
+        hands = [right_hand(find, *data.photo(index)) for index in tqdm(share, unit="image", **shown)]
+        rows = ([getattr(hand, name) for hand in hands] for name in ("joints_m", "vertices_m", "success"))
+        return tuple(map(np.array, rows))  # type: ignore[return-value]
+    predictor, crops = CropPredictor(network), Subset(data, share)
+    loader = DataLoader(crops, batch_size=options.batch_size, num_workers=options.workers, worker_init_fn=start_worker)
     found = []
-    for batch in tqdm(loader, unit="batch", dynamic_ncols=True, disable=not ranks.first):
-        hands = predictor.predict(batch["image"].numpy(), batch["K"].numpy())
-        found.append((hands.joints_m, hands.vertices_m, hands.success))
+    for batch in tqdm(loader, unit="batch", **shown):
+        several = predictor.predict(batch["image"].numpy(), batch["K"].numpy())
+        found.append((several.joints_m, several.vertices_m, several.success))
     joints, vertices, success = (np.concatenate(parts) for parts in zip(*found, strict=True))
     return joints, vertices, success
+
+
+def right_hand(find: HandFinder, image: np.ndarray, K: np.ndarray) -> Hand:
+    """The right hand that an image of FreiHAND shows, found as in any photo; the whole image where none is."""
+    hands = find(image, K, hand=RIGHT) or find(image, K, hand=RIGHT, detect="never")
+    return max(hands, key=lambda hand: hand.confidence)
 
 
 def in_order(shares: Sequence[np.ndarray]) -> np.ndarray:

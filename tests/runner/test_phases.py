@@ -17,6 +17,8 @@ import torch
 import trimesh
 
 import run as program
+from datasets.freihand import FreiHANDEvaluation
+from handmesh import SHIPPED, load
 from handmesh.errors import InputError
 from runner.score_files import read_prediction
 from tests.rendered_freihand import place_hand, render
@@ -205,6 +207,17 @@ def test_an_exported_network_predicts_the_same_in_batches_of_any_size(trained, r
         run("eval", rendered_freihand, tmp_path / size, "--batch_size", size, "--resume", str(network))
         predictions.append(json.loads((tmp_path / size / "FreiHAND/cmr/cmr.json").read_text())[1])
     np.testing.assert_allclose(*predictions, atol=1e-4)
+
+
+def test_a_network_for_photos_is_evaluated_as_on_photos(rendered_freihand, tmp_path, run):
+    run("eval", rendered_freihand, tmp_path, "--resume", str(SHIPPED))
+    (written,) = tmp_path.glob("FreiHAND/cmr/cmr.json")
+    xyz = json.loads(written.read_text())[0]
+    find, data = load(), FreiHANDEvaluation(rendered_freihand)
+    for index, joints in enumerate(xyz):
+        image, K = data.photo(index)
+        found = find(image, K, hand="right") or find(image, K, hand="right", detect="never")
+        assert any(np.allclose(hand.joints_m, joints, atol=1e-5) for hand in found)
 
 
 @pytest.mark.parametrize("arguments", [["--inference_precision", "bf16"], ["--compile", "recorded"]])
