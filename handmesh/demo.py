@@ -127,7 +127,8 @@ def process(entry: ImageEntry, find: HandFinder, folder: Path, settings: DemoSet
 
 def _row(hand: Hand) -> tuple[str, ...]:
     residual = f"{hand.residual_px:.1f} px" if np.isfinite(hand.residual_px) else "no landmark fitted"
-    distance = f"{hand.translation_m[2]:.2f} m" + (" (approximate)" if hand.camera.approximate else "")
+    deviation = "" if np.isnan(hand.depth_deviation_m) else f" ± {hand.depth_deviation_m:.2f}"
+    distance = f"{hand.depth_m:.2f}{deviation} m" + (" (approximate)" if hand.camera.approximate else "")
     return hand.side, f"{hand.confidence:.0%}", distance, residual, hand.camera.source
 
 

@@ -160,6 +160,8 @@ class HandFinder:
             vertices, joints = (view.to_picture_frame(points[index]) for points in (hands.vertices_m, hands.joints_m))
             scale = 1.0 if hand_length_m is None else hand_length_m / hand_length(joints)
             residual, landmark_confidence = float(hands.residual_px[index]), hands.confidence[index]
+            known_size = hand_length_m is not None
+            deviation = description.calibration.depth_deviation(residual, landmark_confidence, known_size)
             result.append(
                 Hand(
                     side=LEFT if view.mirrored else RIGHT,
@@ -176,7 +178,8 @@ class HandFinder:
                     success=bool(hands.success[index]),
                     side_probability=1 - float(hands.mirrored[index]),
                     confidence=description.calibration(residual, landmark_confidence),
-                    known_size=hand_length_m is not None,
+                    known_size=known_size,
+                    depth_deviation_m=deviation * float(joints[0, 2] * scale),
                     warnings=warnings,
                 )
             )

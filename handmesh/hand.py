@@ -31,6 +31,8 @@ class Hand:
         side_probability: that the hand is of this side, by its looks; NaN where the network does not say.
         confidence: 0 to 1, that the joints are within `Calibration.good_mm` after alignment.
         known_size: whether size and depth follow from a known length of the hand.
+        depth_deviation_m: standard deviation of the wrist's depth if K is right, the unknown size included; NaN where
+            the network does not say.
         warnings: what speaks against the intrinsics; empty if nothing.
     """
 
@@ -49,12 +51,18 @@ class Hand:
     side_probability: float
     confidence: float
     known_size: bool
+    depth_deviation_m: float
     warnings: tuple[str, ...] = ()
 
     @property
     def translation_m(self) -> np.ndarray:
         """Position (3,) of the wrist."""
         return self.joints_m[0]
+
+    @property
+    def depth_m(self) -> float:
+        """Depth of the wrist, along the optical axis."""
+        return float(self.joints_m[0, 2])
 
     @property
     def told_right(self) -> float:

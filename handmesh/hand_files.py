@@ -60,6 +60,8 @@ def _hand(hand: Hand) -> dict:
         "joints_projected_px": _rounded(hand.joints_px, DECIMALS_PX),
         "joints_m": _rounded(hand.joints_m, DECIMALS_M),
         "translation_m": _rounded(hand.translation_m, DECIMALS_M),
+        "depth_m": round(hand.depth_m, DECIMALS_M),
+        "depth_deviation_m": None if np.isnan(hand.depth_deviation_m) else round(hand.depth_deviation_m, DECIMALS_M),
         "residual_px": round(hand.residual_px, 3) if np.isfinite(hand.residual_px) else None,
         "position_reliable": hand.success,
         "confidence": round(hand.confidence, 4),

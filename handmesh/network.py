@@ -97,14 +97,13 @@ class Description:
             faces = np.array(values["faces"], np.int64)
             if regressor.shape[0] != NUM_JOINTS or faces.shape[1:] != (3,) or faces.max() >= regressor.shape[1]:
                 raise ValueError("faces and joints do not fit each other")
-            calibration = values["calibration"]
             return Description(
                 **values
                 | {
                     "traits": Traits(**values["traits"]),
                     "faces": faces,
                     "joint_regressor": regressor,
-                    "calibration": Calibration(tuple(calibration["weights"]), calibration["good_mm"]),
+                    "calibration": Calibration.from_json(values["calibration"]),
                 }
             )
         except (KeyError, TypeError, ValueError, IndexError) as error:

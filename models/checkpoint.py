@@ -75,8 +75,7 @@ class Checkpoint:
         if stored is None:
             return None
         try:
-            constant, residual, landmarks = map(float, stored["weights"])
-            return Calibration((constant, residual, landmarks), float(stored["good_mm"]))
+            return Calibration.from_json(stored)
         except (KeyError, TypeError, ValueError) as error:
             raise InputError(f"{self.path}: its calibration cannot be used ({error!r})") from error
 

@@ -13,6 +13,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -32,7 +33,7 @@ from models.checkpoint import model_from_checkpoint, read_checkpoint  # noqa: E4
 from models.export import export_network  # noqa: E402
 from models.weight_file import read_weight_file  # noqa: E402
 from scripts.checksums import write_checksums  # noqa: E402
-from scripts.logistic import logistic_weights  # noqa: E402
+from scripts.logistic import deviation_weights, logistic_weights  # noqa: E402
 from utils.metrics import fit_similarity, point_errors  # noqa: E402
 from utils.template import load_template  # noqa: E402
 
@@ -43,10 +44,20 @@ LONG_M = 0.16  # from the wrist along the bones to the middle finger's tip: hard
 
 def measure(find: HandFinder, root: Path, count: int) -> dict[str, np.ndarray]:
     """Of the held-out images in which a hand was found: features of the confidence, mean errors of the joints (aligned,
-    in camera space, and there with the hand's length given), whether it was taken for a right hand, whether it is long.
-    Of all: seconds."""
+    in camera space, and there with the hand's length given), depth of the wrist over the true one minus 1, also with
+    the length given, whether it was taken for a right hand, whether it is long. Of all: seconds."""
     K, joints = read_rows(root / "evaluation_K.json", (3, 3)), read_rows(root / "evaluation_xyz.json", (NUM_JOINTS, 3))
-    names = ("features", "aligned_mm", "camera_mm", "known_length_mm", "right", "long", "seconds")
+    names = (
+        "features",
+        "aligned_mm",
+        "camera_mm",
+        "known_length_mm",
+        "depth",
+        "known_depth",
+        "right",
+        "long",
+        "seconds",
+    )
     rows: dict[str, list] = {name: [] for name in names}
     count = min(count or len(K), len(K))
     for index in tqdm(range(count), unit="image", dynamic_ncols=True):
@@ -64,14 +75,19 @@ def measure(find: HandFinder, root: Path, count: int) -> dict[str, np.ndarray]:
         length_m = hand_length(joints[index])
         sized = hand.joints_m * (length_m / hand_length(hand.joints_m))
         rows["known_length_mm"].append(1000 * point_errors(joints[index], sized).mean())
+        for name, found in (("depth", hand.joints_m), ("known_depth", sized)):
+            rows[name].append(found[0, 2] / joints[index, 0, 2] - 1)
         rows["long"].append(length_m > LONG_M)
         rows["right"].append(hand.side == "right")
     return {name: np.array(values) for name, values in rows.items()} | {"images": np.array(count)}
 
 
-def calibrate(features: np.ndarray, good: np.ndarray, good_mm: float) -> Calibration:
-    """Logistic regression of whether a hand is good; the first feature is constant."""
-    return Calibration(tuple(map(float, logistic_weights(features, good, spared=1))), good_mm)
+def calibrate(found: dict[str, np.ndarray], good: np.ndarray, good_mm: float) -> Calibration:
+    """Logistic regression of whether a hand is good, and the deviation of its depth; the first feature is constant."""
+    features = found["features"]
+    weights = logistic_weights(features, good, spared=1)
+    depths = (deviation_weights(features, found[name]) for name in ("depth", "known_depth"))
+    return Calibration(tuple(map(float, weights)), good_mm, *(tuple(map(float, one)) for one in depths))
 
 
 def calibration_error(calibration: Calibration, features: np.ndarray, good: np.ndarray, bins: int = 8) -> float:
@@ -101,7 +117,7 @@ def packed(content: dict, calibration: Calibration) -> dict:
         },
         "options": {name: content["options"][name] for name in KEPT_OPTIONS},
         "template_digest": content["template_digest"],
-        "calibration": {"weights": list(calibration.weights), "good_mm": calibration.good_mm},
+        "calibration": asdict(calibration),
     }
 
 
@@ -143,8 +159,17 @@ def main() -> None:
                 print(f"{name:16} {group:22} mean {values.mean():6.2f} median {np.median(values):6.2f} ({len(values)})")
     print(f"{1000 * np.median(found['seconds']):.1f} ms an image")
     features, even = found["features"], np.arange(len(good)) % 2 == 0
-    calibration = calibrate(features[even], good[even], arguments.good_mm)
+    rows = {name: values[even] for name, values in found.items() if name in ("features", "depth", "known_depth")}
+    calibration = calibrate(rows, good[even], arguments.good_mm)
     error = calibration_error(calibration, features[~even], good[~even])
+    for name in ("depth", "known_depth"):
+        weights = getattr(calibration, f"{name}_weights")
+        off, deviation = found[name][~even], np.exp(features[~even] @ np.array(weights))
+        inside = ", ".join(f"{np.mean(abs(off) < count * deviation):.0%} within {count}" for count in (1, 2))
+        print(
+            f"{name:16} off by {np.median(off):+.1%}, {np.median(abs(off)):.1%} without the sign (medians); "
+            f"deviation {np.median(deviation):.1%} in the median, {inside} of them"
+        )
     print(f"good (below {arguments.good_mm:g} mm): {good.mean():.1%}; confidence off by {error:.1%} on the other half")
     write_both(content, arguments.weights, arguments.network, calibration)
     write_checksums()
