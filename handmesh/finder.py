@@ -12,6 +12,7 @@ from handmesh.confidence import log_odds, log_residual
 from handmesh.detector import DETECT, SAME_HAND_SHARE, FoundHand, HandDetector
 from handmesh.geometry import fit_square, to_network_input
 from handmesh.hand import LEFT, RIGHT, Hand
+from handmesh.hand_model import load_hand_model
 from handmesh.images import Picture, as_image, is_several
 from handmesh.joints import hand_length
 from handmesh.network import Network
@@ -46,6 +47,7 @@ class HandFinder:
         self.detector = HandDetector(threads)
         self.description = network.description
         self.traits = network.description.traits
+        self.has_pose = network.description.template_digest == load_hand_model().template_digest
 
     @property
     def faces(self) -> dict[str, np.ndarray]:
@@ -178,6 +180,7 @@ class HandFinder:
                     success=bool(hands.success[index]),
                     side_probability=1 - float(hands.mirrored[index]),
                     confidence=description.calibration(residual, landmark_confidence),
+                    has_pose=self.has_pose,
                     known_size=known_size,
                     depth_deviation_m=deviation * float(joints[0, 2] * scale),
                     warnings=warnings,

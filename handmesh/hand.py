@@ -1,12 +1,15 @@
 """What is found of a hand in a picture."""
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
 from handmesh.camera import Camera
 from handmesh.detector import FoundHand
+from handmesh.errors import InputError
 from handmesh.geometry import project
+from handmesh.pose import HandPose, pose_of
 from handmesh.view import HandView
 
 LEFT, RIGHT = "left", "right"
@@ -30,6 +33,7 @@ class Hand:
         success: whether the position in camera space can be relied upon.
         side_probability: that the hand is of this side, by its looks; NaN where the network does not say.
         confidence: 0 to 1, that the joints are within `Calibration.good_mm` after alignment.
+        has_pose: whether the vertices are the open hand's, so that there is a pose.
         known_size: whether size and depth follow from a known length of the hand.
         depth_deviation_m: standard deviation of the wrist's depth if K is right, the unknown size included; NaN where
             the network does not say.
@@ -51,6 +55,7 @@ class Hand:
     side_probability: float
     confidence: float
     known_size: bool
+    has_pose: bool
     depth_deviation_m: float
     warnings: tuple[str, ...] = ()
 
@@ -58,6 +63,17 @@ class Hand:
     def translation_m(self) -> np.ndarray:
         """Position (3,) of the wrist."""
         return self.joints_m[0]
+
+    @cached_property
+    def pose(self) -> HandPose:
+        """Joint angles, rotations and a mesh that a hand can take, fitted to this one when first asked for.
+
+        Raises:
+            InputError: the network's vertices are another template's.
+        """
+        if not self.has_pose:
+            raise InputError("a pose needs a network trained on template/open_hand, and this one was not")
+        return pose_of(self.side, self.vertices_m, self.landmarks_px, self.landmark_confidence, self.camera.K)
 
     @property
     def depth_m(self) -> float:

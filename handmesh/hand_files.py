@@ -9,6 +9,8 @@ import numpy as np
 from handmesh.files import atomic_write, printable, write_json
 from handmesh.hand import Hand
 from handmesh.joints import JOINT_NAMES
+from handmesh.pose import HandPose
+from handmesh.skeleton import BONES
 
 DECIMALS_M, DECIMALS_PX = 5, 2
 
@@ -62,10 +64,21 @@ def _hand(hand: Hand) -> dict:
         "translation_m": _rounded(hand.translation_m, DECIMALS_M),
         "depth_m": round(hand.depth_m, DECIMALS_M),
         "depth_deviation_m": None if np.isnan(hand.depth_deviation_m) else round(hand.depth_deviation_m, DECIMALS_M),
+        "pose": _pose(hand.pose) if hand.has_pose else None,
         "residual_px": round(hand.residual_px, 3) if np.isfinite(hand.residual_px) else None,
         "position_reliable": hand.success,
         "confidence": round(hand.confidence, 4),
         "warnings": list(hand.warnings),
+    }
+
+
+def _pose(pose: HandPose) -> dict:
+    return {
+        "joint_angles_deg": {name: round(value, 2) for name, value in pose.joint_angles_deg.items()},
+        "joint_deviations_deg": {name: round(value, 2) for name, value in pose.joint_deviations_deg.items()},
+        "quaternions": dict(zip(BONES, _rounded(pose.quaternions, 6), strict=True)),
+        "wrist_pose": _rounded(pose.wrist_pose, 6),
+        "shape": _rounded(pose.shape, 4),
     }
 
 

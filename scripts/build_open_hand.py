@@ -21,9 +21,9 @@ sys.path.insert(0, str(ROOT))
 
 from datasets.synthesis.hand import OpenHand, bone_length  # noqa: E402
 from datasets.synthesis.kinematics import bone_transforms, move_points, skin  # noqa: E402
-from datasets.synthesis.skeleton import BONE_INDEX, BONES, FINGERS, LIMITS_DEGREES, PARENTS  # noqa: E402
 from handmesh.files import atomic_write  # noqa: E402
 from handmesh.joints import NUM_JOINTS  # noqa: E402
+from handmesh.skeleton import BONE_INDEX, BONES, FINGERS, LIMITS_DEGREES, PARENTS  # noqa: E402
 from scripts.makehuman import ORIGINS, MakeHuman  # noqa: E402
 from utils.mesh.decimation import decimate  # noqa: E402
 

@@ -27,7 +27,6 @@ from tqdm import tqdm
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-from datasets.fitting import MESH_SIGMA_M, HandFitter  # noqa: E402
 from datasets.freihand_rows import read_rows  # noqa: E402
 from datasets.keypoints import ANNOTATIONS  # noqa: E402
 from datasets.synthesis.contact_sheet import contact_sheet, labelled  # noqa: E402
@@ -36,14 +35,16 @@ from handmesh import SHIPPED, HandFinder, load  # noqa: E402
 from handmesh.drawing.mesh import silhouette  # noqa: E402
 from handmesh.files import atomic_write, write_json  # noqa: E402
 from handmesh.geometry import project, to_network_input  # noqa: E402
+from handmesh.hand_model import HandModel, load_hand_model  # noqa: E402
 from handmesh.images import read_image  # noqa: E402
 from handmesh.joints import NUM_JOINTS  # noqa: E402
+from handmesh.pose import fit_hands  # noqa: E402
 from handmesh.view import view_of  # noqa: E402
 
 FOCAL_SIDES = 1.7  # focal length over the side of a crop twice the hand's box: a hand half a metre away
 LOOK_MARGINS = (1.45, 1.6, 1.8, 2.0)  # of the network's looks at a hand, see `handmesh.view`; meshes are averaged
 MIN_PRESENCE, MAX_SPREAD, MIN_SIDE = 0.9, 0.025, 0.85
-LOOSE_SIGMA_M = 0.04  # how far a mesh may be off that contradicts the landmarks
+SIGMAS_M = (0.012, 0.04)  # how far a mesh may be off; the latter where it contradicts the landmarks
 MAX_RESIDUAL = 0.04  # mean distance of the fitted joints from the landmarks, of the hand's box
 AT_A_TIME = 64
 SHEET_STEP = 50  # labelled hands to one on the sheet
@@ -104,18 +105,18 @@ def see(find: HandFinder, folder: Path, row: dict[str, str]) -> SeenHand | None:
     return SeenHand(row, image, K, taught, left, np.mean(meshes, axis=0))
 
 
-def fitted(fitter: HandFitter, offsets: np.ndarray, hands: Sequence[SeenHand]) -> tuple[np.ndarray, np.ndarray]:
+def fitted(model: HandModel, offsets: np.ndarray, hands: Sequence[SeenHand]) -> tuple[np.ndarray, np.ndarray]:
     """Vertices (N, V, 3) of the open hand fitted to hands, camera frame, and the residuals (N,) of their joints."""
     K, meshes = np.stack([hand.K for hand in hands]), np.stack([hand.vertices_m for hand in hands])
     landmarks = np.stack([hand.taught.landmarks_px for hand in hands])
     size = np.ptp(landmarks, axis=1).max(axis=1)
-    regressor = fitter.joint_regressor
+    regressor, certain = model.joint_regressor, np.ones(landmarks.shape[:2])
     best, least = meshes, np.full(len(hands), np.inf)
-    for sigma_m in (MESH_SIGMA_M, LOOSE_SIGMA_M):
+    for sigma_m in SIGMAS_M:
         found = meshes
         for _ in range(2):  # where the teacher's joints are depends on how the hand is turned
             wanted = as_our_joints(landmarks, offsets, regressor @ found, K)
-            found = fitter.vertices(fitter.fit(meshes, wanted, K, sigma_m))
+            found = fit_hands(model, meshes, wanted, certain, K, sigma_m).vertices_m
         seen = np.stack([project(regressor @ mesh, k) for mesh, k in zip(found, K, strict=True)])
         residual = np.linalg.norm(seen - wanted, axis=2).mean(axis=1) / size
         better = (least > MAX_RESIDUAL) & (residual < least)
@@ -123,15 +124,14 @@ def fitted(fitter: HandFitter, offsets: np.ndarray, hands: Sequence[SeenHand]) -
     return best, least
 
 
-def write_hand(folder: Path, number: int, hand: SeenHand, vertices_m: np.ndarray, fitter: HandFitter) -> dict:
+def write_hand(folder: Path, number: int, hand: SeenHand, vertices_m: np.ndarray, model: HandModel) -> dict:
     """Write image, mask and mesh of a hand; returns its entry of the annotations."""
-    faces = fitter.faces
-    joints = fitter.joint_regressor @ vertices_m
-    mask = silhouette(vertices_m, faces, hand.K, *hand.image.shape[:2])
+    joints = model.joint_regressor @ vertices_m
+    mask = silhouette(vertices_m, model.faces, hand.K, *hand.image.shape[:2])
     contents = {
         "image": (".jpg", cv2.imencode(".jpg", hand.image[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 96])[1].tobytes()),
         "mask": (".png", cv2.imencode(".png", mask)[1].tobytes()),
-        "mesh": (".ply", trimesh.Trimesh(vertices_m, faces, process=False).export(file_type="ply")),
+        "mesh": (".ply", trimesh.Trimesh(vertices_m, model.faces, process=False).export(file_type="ply")),
     }
     for suffix, content in contents.values():
         (folder / f"{number:05d}{suffix}").write_bytes(content)
@@ -150,7 +150,7 @@ def label(photos: Path, folder: Path, find: HandFinder, calibration: Path) -> No
     """Write the labels of all crops of an index that can be labelled."""
     with (photos / "index.csv").open(newline="") as file:
         rows = [row for row in csv.DictReader(file) if row["split"] == "train"]
-    fitter, offsets = HandFitter(), measured_offsets(find, calibration)
+    model, offsets = load_hand_model(), measured_offsets(find, calibration)
     folder.mkdir(parents=True, exist_ok=True)
     counts: dict[str, list[int]] = {}
     entries: dict[str, list[dict]] = {}
@@ -162,16 +162,16 @@ def label(photos: Path, folder: Path, find: HandFinder, calibration: Path) -> No
         waiting += [] if hand is None else [hand]
         if not waiting or (len(waiting) < AT_A_TIME and number + 1 < len(rows)):
             continue
-        for hand, vertices, residual in zip(waiting, *fitted(fitter, offsets, waiting), strict=True):
+        for hand, vertices, residual in zip(waiting, *fitted(model, offsets, waiting), strict=True):
             count = counts[hand.row["source"]]
             count[1] += 1
             if residual < MAX_RESIDUAL:
                 count[2] += 1
                 written = sum(map(len, entries.values()))
-                entries.setdefault(hand.row["source"], []).append(write_hand(folder, written, hand, vertices, fitter))
+                entries.setdefault(hand.row["source"], []).append(write_hand(folder, written, hand, vertices, model))
                 if written % SHEET_STEP == 0:
-                    mask = silhouette(vertices, fitter.faces, hand.K, *hand.image.shape[:2])
-                    points = project(fitter.joint_regressor @ vertices, hand.K)
+                    mask = silhouette(vertices, model.faces, hand.K, *hand.image.shape[:2])
+                    points = project(model.joint_regressor @ vertices, hand.K)
                     scale = 224 / max(mask.shape)
                     pictures.append(labelled(_resized(hand.image), np.uint8(_resized(mask) > 127), points * scale))
         waiting = []

@@ -11,18 +11,7 @@ import numpy as np
 
 from datasets.synthesis.hand import OpenHand
 from datasets.synthesis.settling import settle
-from datasets.synthesis.skeleton import BONE_INDEX, BONES, FINGERS, FLEXION, LIMITS_DEGREES, PARENTS, TWIST
-
-LIMITS = np.deg2rad(LIMITS_DEGREES.astype(np.float64))
-FREE = np.array(
-    [
-        (bone, axis)
-        for bone, name in enumerate(BONES)
-        for axis in range(3)
-        if np.ptp(LIMITS[bone, axis]) > 0 and name != "forearm" and (axis != TWIST or name == "thumb_1")
-    ]
-)
-"""(D, 2) bone and axis of the angles that settling may change."""
+from handmesh.skeleton import BONE_INDEX, FINGERS, FLEXION, FREE, LIMITS, PARENTS
 
 FINGER_BONES = [BONE_INDEX[f"{finger}_{part}"] for finger in FINGERS for part in (1, 2, 3)]
 PALM_BONES = [BONE_INDEX[name] for name in ("wrist", "wrist", "ring_metacarpal", "little_metacarpal")]

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
-from datasets.synthesis.skeleton import BONE_INDEX, NUM_BONES
 from handmesh.errors import InputError
+from handmesh.skeleton import BONE_INDEX, NUM_BONES
 from utils.template import OPEN_HAND, ROOT
 
 HAND_FILE = ROOT / OPEN_HAND / "hand.npz"

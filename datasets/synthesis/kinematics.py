@@ -3,7 +3,7 @@
 import numpy as np
 
 from datasets.synthesis.settling import fill_transforms
-from datasets.synthesis.skeleton import PARENTS
+from handmesh.skeleton import PARENTS
 
 
 def bone_transforms(angles: np.ndarray, joints: np.ndarray, axes: np.ndarray) -> np.ndarray:

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from datasets.synthesis.contact import LIMITS, Settler
-from datasets.synthesis.skeleton import ABDUCTION, BONE_INDEX, FINGERS, FLEXION, NUM_BONES, TWIST
+from handmesh.skeleton import ABDUCTION, BONE_INDEX, FINGERS, FLEXION, NUM_BONES, TWIST
 
 LONG_FINGERS = FINGERS[1:]
 

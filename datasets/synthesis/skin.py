@@ -7,9 +7,9 @@ import numpy as np
 
 from datasets.synthesis.hand import OpenHand
 from datasets.synthesis.rasterizer import NO_FACE, rasterize_texture
-from datasets.synthesis.skeleton import BONE_INDEX, FINGERS
 from datasets.synthesis.textures import smooth_noise
 from handmesh.images import files_in, read_image
+from handmesh.skeleton import BONE_INDEX, FINGERS
 
 TEXTURE_SIZE = 768
 NUM_TONES = 24

@@ -6,7 +6,7 @@ import numpy as np
 
 from datasets.synthesis.hand import OpenHand
 from datasets.synthesis.rasterizer import NO_FACE, rasterize_texture
-from datasets.synthesis.skeleton import BONE_INDEX, FINGERS
+from handmesh.skeleton import BONE_INDEX, FINGERS
 
 DETAIL_SIZE = 2048
 NEUTRAL = 128  # value of the map that changes nothing

@@ -8,7 +8,7 @@ from scipy.optimize import least_squares
 
 from datasets.synthesis.hand import load_open_hand
 from datasets.synthesis.kinematics import bone_transforms, skin
-from datasets.synthesis.skeleton import LIMITS_DEGREES
+from handmesh.skeleton import LIMITS_DEGREES
 from tests.conftest import shared_file
 from utils.metrics import fit_similarity
 

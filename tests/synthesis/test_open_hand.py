@@ -6,8 +6,8 @@ import pytest
 from datasets.synthesis.generator import ADULT_LENGTH_M, CHILD_LENGTH_M, sample_shape
 from datasets.synthesis.hand import bone_length, load_open_hand
 from datasets.synthesis.kinematics import bone_transforms
-from datasets.synthesis.skeleton import BONE_INDEX, BONES, FINGERS, LIMITS_DEGREES, NUM_BONES, PARENTS
 from handmesh.errors import InputError
+from handmesh.skeleton import BONE_INDEX, BONES, FINGERS, LIMITS_DEGREES, NUM_BONES, PARENTS
 
 
 @pytest.fixture(scope="module")

@@ -12,7 +12,7 @@ from datasets.synthesis.hand import load_open_hand
 from datasets.synthesis.kinematics import bone_transforms
 from datasets.synthesis.poses import FAMILIES, FLAW_LIMIT_M, sample_pose
 from datasets.synthesis.settling import segment_distance
-from datasets.synthesis.skeleton import ABDUCTION, BONE_INDEX, FLEXION, PARENTS
+from handmesh.skeleton import ABDUCTION, BONE_INDEX, FLEXION, PARENTS
 
 POSES = 12
 

@@ -48,3 +48,28 @@ _LIMITS: dict[str, tuple[tuple[float, float], ...]] = {
 }
 LIMITS_DEGREES = np.array([_LIMITS.get(name, ((0, 0),) * 3) for name in BONES], np.float32)
 """(B, 3, 2): smallest and largest flexion, abduction and twist of each joint."""
+
+LIMITS = np.deg2rad(LIMITS_DEGREES.astype(np.float64))
+FREE = np.array(
+    [
+        (bone, axis)
+        for bone, name in enumerate(BONES)
+        for axis in range(3)
+        if np.ptp(LIMITS[bone, axis]) > 0 and name != "forearm" and (axis != TWIST or name == "thumb_1")
+    ]
+)
+"""(D, 2) bone and axis of the angles in which poses differ."""
+
+_JOINTS = {
+    "thumb": {"1": "cmc", "2": "mcp", "3": "ip"},
+    **{finger: {"metacarpal": "cmc", "1": "mcp", "2": "pip", "3": "dip"} for finger in FINGERS[1:]},
+}
+
+
+def _angle_name(bone: int, axis: int) -> str:
+    finger, _, part = BONES[bone].partition("_")
+    return f"{finger}_{_JOINTS[finger][part]}_{('flexion', 'abduction', 'twist')[axis]}"
+
+
+ANGLE_NAMES = tuple(_angle_name(bone, axis) for bone, axis in FREE)
+"""(D,) anatomical names of these angles, such as `index_pip_flexion`."""

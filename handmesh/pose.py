@@ -1,0 +1,267 @@
+"""The pose behind a mesh: the open hand fitted to where a network's mesh is and where its landmarks are seen.
+
+Damped Gauss-Newton over pose, shape, size and place of a batch of hands, within the limits of the joints, with people's
+poses and shapes as the prior.
+"""
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from handmesh.hand_model import HandModel, Posture, cross_matrices, load_hand_model, rotation_matrices, rotation_vector
+from handmesh.joints import NUM_JOINTS, hand_length
+from handmesh.skeleton import ANGLE_NAMES, FREE, LIMITS, PARENTS
+
+MESH_SIGMA_M = 0.006  # how far a network's mesh may be off
+POINT_SIGMA = 0.03  # how far a landmark may be off, of the longer side of their box; beyond it counts ever less
+PRIOR_WEIGHT = 0.05  # of the prior's log probability
+SIZE_SIGMA = 0.08  # of the logarithm of people's sizes
+ITERATIONS = 5
+DAMPING, LARGEST_STEP = 1e-2, 0.5  # of the normal equations; radians, and unitless for size and shape
+PALM = (0, 5, 9, 13, 17)  # joints that move little against each other
+MIRROR = np.diag([-1.0, 1.0, 1.0])
+PLACE = 7  # numbers that say where a hand is and how large: rotation, translation, size
+
+
+@dataclass(frozen=True)
+class FittedHands:
+    """N right hands. Metres, camera frame: x right, y down, z forward.
+
+    Attributes:
+        posture: angles and shape.
+        size: (N,), over the mean hand's.
+        rotation: (N, 3, 3) from the palm's frame (`HandModel`) to the camera's.
+        translation_m: (N, 3) of the wrist.
+        angle_deviations: (N, D) radians, standard deviations of the angles.
+        vertices_m: (N, V, 3), the mesh.
+    """
+
+    posture: Posture
+    size: np.ndarray
+    rotation: np.ndarray
+    translation_m: np.ndarray
+    angle_deviations: np.ndarray
+    vertices_m: np.ndarray
+
+
+def fit_hands(
+    model: HandModel,
+    vertices_m: np.ndarray,
+    landmarks_px: np.ndarray,
+    landmark_weights: np.ndarray,
+    K: np.ndarray,
+    mesh_sigma_m: float = MESH_SIGMA_M,
+) -> FittedHands:
+    """Fit N right hands at once.
+
+    Args:
+        vertices_m: (N, V, 3), meshes of a network, camera frame.
+        landmarks_px: (N, 21, 2), and landmark_weights (N, 21), 0 to 1.
+        K: (N, 3, 3).
+        mesh_sigma_m: how far the meshes may be off.
+    """
+    fit = _Fit(model, vertices_m, landmarks_px, landmark_weights, K, mesh_sigma_m)
+    for _ in range(ITERATIONS):
+        fit.step()
+    return fit.result()
+
+
+class _Fit:
+    """The unknowns of `fit_hands` between two steps."""
+
+    def __init__(
+        self,
+        model: HandModel,
+        vertices_m: np.ndarray,
+        landmarks_px: np.ndarray,
+        landmark_weights: np.ndarray,
+        K: np.ndarray,
+        mesh_sigma_m: float,
+    ) -> None:
+        count = len(vertices_m)
+        self.model, self.landmarks_px, self.K = model, landmarks_px, K
+        target = model.mixture @ vertices_m
+        self.posture = Posture(np.tile(model.pose_mean, (count, 1)), np.tile(model.shape_mean, (count, 1)))
+        own = model.points(self.posture)[0]
+        self.rotation, size = _nearest(own[:, PALM], target[:, PALM])
+        self.log_size = np.log(size)
+        placed = size[:, None, None] * own @ self.rotation.swapaxes(1, 2)
+        self.translation = (target - placed).mean(axis=1)
+        self.target = target - target.mean(axis=1, keepdims=True)
+        self.mesh_weight = np.sqrt(NUM_JOINTS / target.shape[1]) / mesh_sigma_m  # all points count as much as 21
+        box_px = np.ptp(landmarks_px, axis=1).max(axis=1)
+        self.point_weights = np.sqrt(landmark_weights) / (POINT_SIGMA * np.maximum(box_px, 1.0))[:, None]
+
+    def _equations(self) -> tuple[np.ndarray, np.ndarray]:
+        """Matrices (N, M, M) and right sides (N, M) of the normal equations."""
+        own, inner = self.model.points(self.posture)
+        size = np.exp(self.log_size)[:, None, None]
+        turned = size * own @ self.rotation.swapaxes(1, 2)
+        inner = size[..., None] * self.rotation[:, None] @ inner
+        jacobian = np.concatenate(
+            [-cross_matrices(turned), np.zeros((*turned.shape, 3)), turned[..., None], inner], axis=3
+        )
+        relative = self.mesh_weight * (jacobian - jacobian.mean(axis=1, keepdims=True))
+        residual = self.mesh_weight * (self.target - (turned - turned.mean(axis=1, keepdims=True)))
+        matrix, vector = _normal(relative, residual)
+        jacobian = jacobian[:, :NUM_JOINTS]
+        jacobian[..., 3:6] = np.eye(3)
+        camera = turned[:, :NUM_JOINTS] + self.translation[:, None]
+        homogeneous = camera @ self.K.swapaxes(1, 2)
+        depth = np.maximum(homogeneous[..., 2:], 1e-3)
+        seen = homogeneous[..., :2] / depth
+        by_point = (self.K[:, None, :2] - seen[..., None] * self.K[:, None, 2:]) / depth[..., None]
+        off = (self.landmarks_px - seen) * self.point_weights[..., None]
+        robust = self.point_weights / (1 + (off**2).sum(axis=-1))  # square root of the weight of Geman and McClure
+        more = _normal(robust[..., None, None] * by_point @ jacobian, robust[..., None] * (self.landmarks_px - seen))
+        matrix, vector = matrix + more[0], vector + more[1]
+        model, first = self.model, PLACE
+        for mean, precision, value in (
+            (model.pose_mean, model.pose_precision, self.posture.angles),
+            (model.shape_mean, model.shape_precision, self.posture.shape),
+        ):
+            rows = slice(first, first + len(mean))
+            matrix[:, rows, rows] += PRIOR_WEIGHT * precision
+            vector[:, rows] += PRIOR_WEIGHT * (mean - value) @ precision
+            first = rows.stop
+        matrix[:, 6, 6] += SIZE_SIGMA**-2
+        vector[:, 6] -= self.log_size * SIZE_SIGMA**-2
+        return matrix, vector
+
+    def step(self) -> None:
+        """Change the unknowns for the better."""
+        matrix, vector = self._equations()
+        diagonal = np.arange(matrix.shape[1])
+        matrix[:, diagonal, diagonal] *= 1 + DAMPING
+        step = np.linalg.solve(matrix, vector[..., None])[..., 0]
+        size = np.abs(np.delete(step, [3, 4, 5], axis=1)).max(axis=1, keepdims=True)
+        step *= np.minimum(1, LARGEST_STEP / np.maximum(size, 1e-9))
+        angles, shape = np.split(step[:, PLACE:], [len(FREE)], axis=1)
+        self.posture = Posture(
+            np.clip(self.posture.angles + angles, *LIMITS[FREE[:, 0], FREE[:, 1]].T),
+            np.clip(self.posture.shape + shape, *self.model.shape_ranges.T),
+        )
+        self.rotation = rotation_matrices(step[:, :3]) @ self.rotation
+        self.translation = self.translation + step[:, 3:6]
+        self.log_size = self.log_size + step[:, 6]
+
+    def result(self) -> FittedHands:
+        """The hands as they are now."""
+        matrix, _ = self._equations()
+        variances = np.diagonal(np.linalg.inv(matrix), axis1=1, axis2=2)[:, PLACE : PLACE + len(FREE)]
+        size = np.exp(self.log_size)
+        vertices = size[:, None, None] * self.model.pose(self.posture)[0] @ self.rotation.swapaxes(1, 2)
+        return FittedHands(
+            posture=self.posture,
+            size=size,
+            rotation=self.rotation,
+            translation_m=self.translation,
+            angle_deviations=np.sqrt(np.maximum(variances, 0)),
+            vertices_m=vertices + self.translation[:, None],
+        )
+
+
+def _normal(jacobian: np.ndarray, residual: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """J^T J (N, M, M) and J^T r (N, M) of derivatives (N, P, C, M) and residuals (N, P, C)."""
+    flat = jacobian.reshape(len(jacobian), -1, jacobian.shape[3])
+    transposed = flat.swapaxes(1, 2)
+    return transposed @ flat, (transposed @ residual.reshape(len(residual), -1, 1))[..., 0]
+
+
+def _nearest(source: np.ndarray, target: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Rotations (N, 3, 3) and scales (N,) that bring points (N, P, 3) nearest to others, apart from a shift."""
+    source, target = (points - points.mean(axis=1, keepdims=True) for points in (source, target))
+    left, _, right = np.linalg.svd(target.swapaxes(1, 2) @ source)
+    signs = np.ones((len(source), 1, 3))
+    signs[:, 0, 2] = np.sign(np.linalg.det(left @ right))
+    return (left * signs) @ right, np.linalg.norm(target, axis=(1, 2)) / np.linalg.norm(source, axis=(1, 2))
+
+
+@dataclass(frozen=True, eq=False)
+class HandPose:
+    """How a hand is held, as the open hand's joints.
+
+    The palm's frame has its origin at the wrist, y towards the middle knuckle, z out of the palm, and x towards the
+    thumb's side for a right hand and away from it for a left one. Rotations at rest (an open hand, fingers apart) are
+    the identity. Bones are those of `handmesh.skeleton.BONES`.
+
+    Attributes:
+        side: `right` or `left`.
+        joint_angles_deg: by anatomical name; flexion bends towards the palm, abduction spreads a finger away from the
+            middle one (the middle finger towards the thumb) and lifts the thumb off the palm, twist turns the thumb's
+            pad towards the fingers; 0 at rest.
+        joint_deviations_deg: standard deviations of these.
+        rotations: (B, 3, 3) of each bone against its parent, in the axes of the palm's frame at rest.
+        wrist_pose: (4, 4) from the palm's frame to the camera's, metres.
+        shape: (S,) coefficients of the open hand's shapes.
+        vertices_m: (V, 3) and joints_m (21, 3): the mesh of this hand, camera space.
+    """
+
+    side: str
+    joint_angles_deg: dict[str, float]
+    joint_deviations_deg: dict[str, float]
+    rotations: np.ndarray
+    wrist_pose: np.ndarray
+    shape: np.ndarray
+    vertices_m: np.ndarray
+    joints_m: np.ndarray
+
+    @property
+    def length_m(self) -> float:
+        """From the wrist along the bones to the tip of the middle finger."""
+        return hand_length(self.joints_m)
+
+    @cached_property
+    def quaternions(self) -> np.ndarray:
+        """The rotations as unit quaternions (B, 4): w, x, y, z, w not negative."""
+        vectors = self.rotation_vectors
+        angles = np.linalg.norm(vectors, axis=1, keepdims=True)
+        return np.concatenate([np.cos(angles / 2), vectors * np.sinc(angles / (2 * np.pi)) / 2], axis=1)
+
+    @cached_property
+    def rotation_vectors(self) -> np.ndarray:
+        """The rotations as axis times angle (B, 3), radians."""
+        return np.array([rotation_vector(rotation) for rotation in self.rotations])
+
+
+def pose_of(
+    side: str, vertices_m: np.ndarray, landmarks_px: np.ndarray, landmark_confidence: np.ndarray, K: np.ndarray
+) -> HandPose:
+    """The pose of one hand.
+
+    Args:
+        side: `right` or `left`.
+        vertices_m: (V, 3) of the open hand's template, camera space.
+        landmarks_px: (21, 2), of the picture, and landmark_confidence (21,).
+        K: (3, 3) of the picture.
+    """
+    model, left = load_hand_model(), side == "left"
+    if left:
+        vertices_m = vertices_m * [-1, 1, 1]
+        landmarks_px = landmarks_px * [-1, 1] + [2 * K[0, 2], 0]
+    fit = fit_hands(model, vertices_m[None], landmarks_px[None], np.clip(landmark_confidence, 0, 1)[None], K[None])
+    bones = model.bones(fit.posture).rotations[0]
+    rotations = np.concatenate([bones[:1], bones[PARENTS[1:]].swapaxes(1, 2) @ bones[1:]])
+    wrist_pose = np.eye(4)
+    wrist_pose[:3, :3], wrist_pose[:3, 3] = fit.rotation[0], fit.translation_m[0]
+    vertices = fit.vertices_m[0]
+    if left:
+        rotations = MIRROR @ rotations @ MIRROR
+        wrist_pose[:3, :3] = MIRROR @ wrist_pose[:3, :3] @ MIRROR
+        wrist_pose[:3, 3] = MIRROR @ wrist_pose[:3, 3]
+        vertices = vertices @ MIRROR
+    return HandPose(
+        side=side,
+        joint_angles_deg=_by_name(fit.posture.angles[0]),
+        joint_deviations_deg=_by_name(fit.angle_deviations[0]),
+        rotations=rotations,
+        wrist_pose=wrist_pose,
+        shape=fit.posture.shape[0],
+        vertices_m=vertices,
+        joints_m=model.joint_regressor @ vertices,
+    )
+
+
+def _by_name(angles: np.ndarray) -> dict[str, float]:
+    return dict(zip(ANGLE_NAMES, np.rad2deg(angles).tolist(), strict=True))
