@@ -30,6 +30,7 @@ SHEET_SAMPLES = 64
 MASK_QUALITY = 97
 REFERENCE_BONE = (9, 10)  # FreiHAND's scale is the length of the middle finger's first bone
 DECIMALS = {"K": 3, "xyz": 6, "verts": 6, "scale": 6}  # of each annotation: a thousandth of a pixel or millimetre
+KINDS = ("family", "view", "tone")  # of `SyntheticSample`, in the rows of `SPLIT_kind.json`
 RECIPE = "synthetic.json"
 DONE = "done"
 ROWS = ".rows"  # annotations wait here until all are there
@@ -180,14 +181,19 @@ def make_chunk(split: Split, indices: list[int]) -> int:
 def _row(sample: SyntheticSample) -> Record:
     first, second = REFERENCE_BONE
     scale = np.linalg.norm(sample.joints_m[second] - sample.joints_m[first])
-    return {"K": sample.K, "xyz": sample.joints_m, "verts": sample.vertices_m, "scale": scale}
+    kind = np.array([getattr(sample, name) for name in KINDS], "U10")
+    return {"K": sample.K, "xyz": sample.joints_m, "verts": sample.vertices_m, "scale": scale, "kind": kind}
 
 
 def _write_annotations(split: Split) -> None:
-    """`SPLIT_{K,xyz,verts,scale}.json`."""
-    for name, decimals in DECIMALS.items() if split.count else ():
+    """`SPLIT_{K,xyz,verts,scale,kind}.json`."""
+    if not split.count:
+        return
+    for name, decimals in DECIMALS.items():
         rows = (np.round(split.rows.read(index)[name], decimals).tolist() for index in range(split.count))
         write_json_rows(split.root / f"{split.name}_{name}.json", rows)
+    kinds = (split.rows.read(index)["kind"].tolist() for index in range(split.count))
+    write_json_rows(split.root / f"{split.name}_kind.json", kinds)
 
 
 def _sheet(root: Path, split: str) -> np.ndarray | None:

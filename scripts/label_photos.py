@@ -84,19 +84,34 @@ def measured_offsets(find: HandFinder, root: Path, count: int = 500) -> np.ndarr
     return fit_offsets(landmarks[sure], joints[sure], K[sure])
 
 
+def landmarks_of(row: dict[str, str]) -> np.ndarray:
+    """About where the joints (21, 2) of a row of the index are."""
+    return np.array([[float(row[f"{axis}{joint}"]) for axis in "xy"] for joint in range(NUM_JOINTS)])
+
+
+def is_sure(taught: TaughtHand) -> bool:
+    """Whether the teacher's looks agree on a hand and on its side."""
+    side = max(taught.right, 1 - taught.right)
+    return taught.presence > MIN_PRESENCE and taught.spread < MAX_SPREAD and side > MIN_SIDE
+
+
+def assumed_intrinsics(height: int, width: int) -> np.ndarray:
+    """K (3, 3) of a crop of a hand."""
+    focal = FOCAL_SIDES * max(height, width)
+    return np.array([[focal, 0, (width - 1) / 2], [0, focal, (height - 1) / 2], [0, 0, 1]])
+
+
 def see(find: HandFinder, folder: Path, row: dict[str, str]) -> SeenHand | None:
     """What teacher and network say of a crop; None where the teacher is not sure."""
     image = read_image(folder / row["file"])
-    around = np.array([[float(row[f"{axis}{joint}"]) for axis in "xy"] for joint in range(NUM_JOINTS)])
-    taught = averaged_landmarks(find.detector, image, around)
-    if taught.presence < MIN_PRESENCE or taught.spread > MAX_SPREAD or max(taught.right, 1 - taught.right) < MIN_SIDE:
+    taught = averaged_landmarks(find.detector, image, landmarks_of(row))
+    if not is_sure(taught):
         return None
     left, (height, width) = taught.right < 0.5, image.shape[:2]
     if left:
         image = np.ascontiguousarray(image[:, ::-1])
         taught = replace(taught, landmarks_px=taught.landmarks_px * [-1, 1] + [width - 1, 0])
-    focal = FOCAL_SIDES * max(height, width)
-    K = np.array([[focal, 0, (width - 1) / 2], [0, focal, (height - 1) / 2], [0, 0, 1]])
+    K = assumed_intrinsics(height, width)
     about = find.description
     views = [view_of(taught.landmarks_px, K, about.size_px, margin, mirrored=False) for margin in LOOK_MARGINS]
     crops = [to_network_input(view.cut(image, K), about.mean, about.std) for view in views]

@@ -12,6 +12,7 @@ import argparse
 import sys
 import tempfile
 import time
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -26,7 +27,7 @@ sys.path.insert(0, str(ROOT))
 from datasets.freihand_rows import read_rows  # noqa: E402
 from handmesh import SHIPPED, HandFinder, load  # noqa: E402
 from handmesh.confidence import Calibration, confidence_features  # noqa: E402
-from handmesh.files import atomic_write  # noqa: E402
+from handmesh.files import atomic_write, read_json  # noqa: E402
 from handmesh.images import read_image  # noqa: E402
 from handmesh.joints import NUM_JOINTS, hand_length  # noqa: E402
 from models.checkpoint import model_from_checkpoint, read_checkpoint  # noqa: E402
@@ -43,22 +44,12 @@ LONG_M = 0.16  # from the wrist along the bones to the middle finger's tip: hard
 
 
 def measure(find: HandFinder, root: Path, count: int) -> dict[str, np.ndarray]:
-    """Of the held-out images in which a hand was found: features of the confidence, mean errors of the joints (aligned,
-    in camera space, and there with the hand's length given), depth of the wrist over the true one minus 1, also with
-    the length given, whether it was taken for a right hand, whether it is long. Of all: seconds."""
+    """Of the held-out images in which a hand was found: its kind, features of the confidence, mean errors of the joints
+    (aligned, in camera space, and there with the hand's length given), depth of the wrist over the true one minus 1,
+    also with the length given, whether it was taken for a right hand, whether it is long. Of all: seconds."""
     K, joints = read_rows(root / "evaluation_K.json", (3, 3)), read_rows(root / "evaluation_xyz.json", (NUM_JOINTS, 3))
-    names = (
-        "features",
-        "aligned_mm",
-        "camera_mm",
-        "known_length_mm",
-        "depth",
-        "known_depth",
-        "right",
-        "long",
-        "seconds",
-    )
-    rows: dict[str, list] = {name: [] for name in names}
+    kinds = read_json(root / "evaluation_kind.json", "what each held-out image shows, as the generator writes it")
+    rows: dict[str, list] = defaultdict(list)
     count = min(count or len(K), len(K))
     for index in tqdm(range(count), unit="image", dynamic_ncols=True):
         image = read_image(root / f"evaluation/rgb/{index:08d}.jpg")
@@ -68,6 +59,7 @@ def measure(find: HandFinder, root: Path, count: int) -> dict[str, np.ndarray]:
         if not hands:
             continue
         hand = hands[0]
+        rows["kind"].append(kinds[index])
         rows["features"].append(confidence_features(hand.residual_px, hand.landmark_confidence))
         aligned = fit_similarity(joints[index], hand.joints_m)[1]
         rows["aligned_mm"].append(1000 * point_errors(joints[index], aligned).mean())
@@ -157,6 +149,10 @@ def main() -> None:
             values = found[name][chosen]
             if len(values):
                 print(f"{name:16} {group:22} mean {values.mean():6.2f} median {np.median(values):6.2f} ({len(values)})")
+    for name in np.unique(found["kind"]):
+        chosen = (found["kind"] == name).any(axis=1)
+        values, told = errors[chosen], f"right {found['right'][chosen].mean():.1%}"
+        print(f"{name:10} {len(values):5} mean {values.mean():5.2f} median {np.median(values):5.2f} {told}")
     print(f"{1000 * np.median(found['seconds']):.1f} ms an image")
     features, even = found["features"], np.arange(len(good)) % 2 == 0
     rows = {name: values[even] for name, values in found.items() if name in ("features", "depth", "known_depth")}

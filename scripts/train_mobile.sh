@@ -9,14 +9,14 @@
 #   TRUNK_SAMPLES    augmented samples to keep, 84 kB each                      60000
 #   STEPS            optimiser steps                                            4000
 #   DATA_SEED        of the images                                              61
-#   DATA, RUN        where the data goes, name of the run                       data/Mobile, mobile
+#   DATA, OUT, RUN   where the data goes, where the run goes, its name          data/Mobile, out, mobile
 #   POOL             for a GPU, instead of PHOTOS, SAMPLES and TRUNK_SAMPLES: so many images, generated while training
 #                    goes on, 165 kB each; all of the trunk learns, from batches of 256 in bf16. DATA is data/MobilePool
 # Arguments pass through to the training:
 #   HDRI=data/hdri PHOTOS=photos ./scripts/train_mobile.sh
 #   HDRI=data/hdri POOL=160000 ./scripts/train_mobile.sh --makers 9 --workers 5
 source "$(dirname "${BASH_SOURCE[0]}")/python_env.sh"
-DATA="${DATA:-$ROOT/data/Mobile${POOL:+Pool}}" RUN="${RUN:-mobile}"
+DATA="${DATA:-$ROOT/data/Mobile${POOL:+Pool}}" OUT="${OUT:-$ROOT/out}" RUN="${RUN:-mobile}"
 SCENES=(--seed "${DATA_SEED:-61}" --hand_px 84 168 --skins "${SKINS:-procedural}" --hdri "${HDRI:-procedural}")
 
 WRITTEN="${SAMPLES:-40000}" FOLDER="$DATA/Synthetic" SETS=(Synthetic)
@@ -39,11 +39,11 @@ else
     fi
 fi
 names="${SETS[*]%%:*}" RESUME=()
-if [ -f "$ROOT/out/${names// /+}/$RUN/checkpoints/checkpoint_last.pt" ]; then
+if [ -f "$OUT/${names// /+}/$RUN/checkpoints/checkpoint_last.pt" ]; then
     RESUME=(--resume last)
 elif [ -n "${START:-}" ]; then
     RESUME=(--resume "$START" --weights_only)
 fi
-exec "$PYTHON" "$ROOT/run.py" --phase train --model cmr_mobile --exp_name "$RUN" \
+exec "$PYTHON" "$ROOT/run.py" --phase train --model cmr_mobile --out_dir "$OUT" --exp_name "$RUN" \
     --img_mean 0 --img_std 1 --upright_aug --rot_aug 25 --out_channels 16 32 64 128 "${LEARNING[@]}" \
     --schedule cosine --save_steps 200 --epochs 1000000 --max_steps "${STEPS:-4000}" ${RESUME[@]+"${RESUME[@]}"} "$@"

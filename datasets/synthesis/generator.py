@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 
 from datasets.augmentation import HandSample, mirror
-from datasets.synthesis.camera import HAND_PX, sample_view
+from datasets.synthesis.camera import HAND_PX, View, sample_view
 from datasets.synthesis.contact import Settler, capsule_radii
 from datasets.synthesis.hand import OpenHand, load_open_hand
 from datasets.synthesis.kinematics import bone_transforms, skin
@@ -23,6 +23,8 @@ DOMAIN = 0x48414E44  # keeps these random numbers apart from those of the augmen
 TRAINING, EVALUATION, STREAMING = range(3)  # streams of samples that have nothing in common
 RENDER_ATTEMPTS = 6
 LEAST_VISIBLE, CLEAR_VISIBLE = 0.4, 0.95  # share of the hand that neither arm nor things may hide
+ALONG_COSINE, EDGE_COSINE = np.cos(np.deg2rad(40)), np.cos(np.deg2rad(75))
+TONES = {"light": 0.6, "medium": 0.4, "dark": 0.0}  # brightness from which on a skin is one
 CHILD_CHANCE = 0.12
 ADULT_LENGTH_M = (0.16, 0.21)
 CHILD_LENGTH_M = (0.11, 0.16)
@@ -60,6 +62,8 @@ class SyntheticSample:
         vertices_m: (750, 3) of the template.
         joints_m: (21, 3) in FreiHAND order.
         family: of the pose.
+        view: `palm`, `back`, `edge` or `along` the arm: what is turned to the camera.
+        tone: `light`, `medium` or `dark` skin.
         occluded: something may be before the hand.
     """
 
@@ -69,6 +73,8 @@ class SyntheticSample:
     vertices_m: np.ndarray
     joints_m: np.ndarray
     family: str
+    view: str
+    tone: str
     occluded: bool
 
     @property
@@ -139,8 +145,25 @@ class HandGenerator:
             vertices_m=placed,
             joints_m=self._joint_regressor @ placed,
             family=pose.family,
+            view=shown_side(arm.vertices[hand.arm_end].mean(axis=0), view),
+            tone=next(name for name, least in TONES.items() if rendering.tone >= least),
             occluded=rendering.occluded,
         )
+
+
+def shown_side(arm_end: np.ndarray, view: View) -> str:
+    """What of a hand is turned to the camera: see `SyntheticSample`.
+
+    Args:
+        arm_end: (3,) where the arm is cut off, camera frame.
+        view: where the palm is.
+    """
+    ray = view.translation / np.linalg.norm(view.translation)
+    arm = view.translation - arm_end
+    if abs(arm @ ray) > ALONG_COSINE * np.linalg.norm(arm):
+        return "along"
+    facing = view.rotation[:, 2] @ ray  # of the normal out of the palm
+    return "edge" if abs(facing) < EDGE_COSINE else "back" if facing > 0 else "palm"
 
 
 def sample_shape(rng: np.random.Generator, hand: OpenHand) -> tuple[np.ndarray, float]:

@@ -45,12 +45,14 @@ class Rendering:
         mask: (S, S) uint8, 255 where the hand is, also where something is before it.
         occluded: whether an obstacle or a held object was put in.
         visible: share of the hand's pixels in which it is the nearest.
+        tone: brightness of the skin, 0 to 1, sRGB.
     """
 
     light: np.ndarray
     mask: np.ndarray
     occluded: bool
     visible: float
+    tone: float
 
 
 @dataclass(frozen=True)
@@ -88,6 +90,7 @@ class Renderer:
     ) -> None:
         self.hand = hand
         self.skins = procedural_skins(hand) if skins is None else load_skins(skins)
+        self.tones = [_tone(skin, hand) for skin in self.skins]
         self.detail = skin_detail(hand)
         self.mapped = environments is not None
         self.environments = procedural_environments() if environments is None else load_environments(environments)
@@ -105,7 +108,8 @@ class Renderer:
     ) -> Rendering:
         """Draw one picture; `clear` leaves out everything that could hide the hand."""
         occluders = [] if clear else self._occluders(arm, view, held, rng)
-        surfaces = [*self._skin_and_sleeve(arm, rng), *occluders]
+        skin_and_sleeve, tone = self._skin_and_sleeve(arm, rng)
+        surfaces = [*skin_and_sleeve, *occluders]
         environment = self.environments[rng.integers(len(self.environments))]
         to_world = _camera_attitude(rng)
         light, face_index, gain = self._light(surfaces, view.K, environment, to_world, rng)
@@ -116,11 +120,13 @@ class Renderer:
         mask = self._mask(arm, view.K)
         visible = ((face_index >= 0) & (face_index < self.hand.num_hand_faces)).sum() / SUPERSAMPLING**2
         visible = float(visible / max((mask > 0).sum(), 1))
-        return Rendering(front + (1 - share) * background, mask, bool(occluders), visible)
+        return Rendering(front + (1 - share) * background, mask, bool(occluders), visible, tone)
 
-    def _skin_and_sleeve(self, arm: Arm, rng: np.random.Generator) -> list[Surface]:
+    def _skin_and_sleeve(self, arm: Arm, rng: np.random.Generator) -> tuple[list[Surface], float]:
+        """The arm, perhaps with a sleeve, and the tone of its skin."""
         hand = self.hand
-        skin = self.skins[rng.integers(len(self.skins))]
+        number = rng.integers(len(self.skins))
+        skin = self.skins[number]
         tint = (rng.uniform(0.82, 1.12) * rng.normal(1, 0.025, 3)).astype(np.float32)
         gloss, sharpness = rng.uniform(0.3, 1.0), rng.uniform(12, 45)
         surfaces = [
@@ -139,7 +145,7 @@ class Renderer:
         ]
         if rng.random() < SLEEVE_CHANCE:
             surfaces.append(self._sleeve(arm, rng))
-        return surfaces
+        return surfaces, self.tones[number] * float(tint.mean())
 
     def _sleeve(self, arm: Arm, rng: np.random.Generator) -> Surface:
         """Cloth that follows the arm from some way behind the wrist, wider towards its opening."""
@@ -269,6 +275,13 @@ def _camera_attitude(rng: np.random.Generator) -> np.ndarray:
     around_x = np.array([[1, 0, 0], [0, np.cos(pitch), -np.sin(pitch)], [0, np.sin(pitch), np.cos(pitch)]])
     around_z = np.array([[np.cos(roll), -np.sin(roll), 0], [np.sin(roll), np.cos(roll), 0], [0, 0, 1]])
     return (around_y @ around_x @ around_z).astype(np.float32)
+
+
+def _tone(skin: np.ndarray, hand: OpenHand) -> float:
+    """Mean brightness, 0 to 1, of a texture (H, W, 3) on the hand."""
+    height, width = skin.shape[:2]
+    x, y = hand.uv[: hand.num_hand_faces].reshape(-1, 2).T
+    return float(skin[(y * (height - 1)).astype(int), (x * (width - 1)).astype(int)].mean() / 255)
 
 
 def _read_pictures(folder: Path) -> list[np.ndarray]:

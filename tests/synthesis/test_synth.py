@@ -9,12 +9,15 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from scipy.spatial.transform import Rotation
 
 import run as program
 from datasets.augmentation import AugmentationSettings
 from datasets.augmented import REFERENCE, SampleSettings
 from datasets.freihand import FreiHANDEvaluation, FreiHANDTraining
-from datasets.synthesis.generator import GeneratorSettings
+from datasets.synthesis.camera import View
+from datasets.synthesis.generator import TONES, GeneratorSettings, shown_side
+from datasets.synthesis.poses import FAMILIES
 from datasets.synthetic import SyntheticTraining
 from handmesh.errors import InputError
 from handmesh.geometry import MESH_SCALE_M
@@ -55,10 +58,29 @@ def test_layout(generated, template):
     assert scale[3] == pytest.approx(np.linalg.norm(data.source.xyz[3, 10] - data.source.xyz[3, 9]), abs=2e-6)
     assert len(FreiHANDEvaluation(generated, 224)) == 5
     assert {path.name for path in generated.glob("evaluation_*.json")} == {
-        f"evaluation_{name}.json" for name in ("K", "xyz", "verts", "scale")
+        f"evaluation_{name}.json" for name in ("K", "xyz", "verts", "scale", "kind")
     }
+    for family, view, tone in json.loads((generated / "training_kind.json").read_text()):
+        assert (family in FAMILIES, view in ("palm", "back", "edge", "along"), tone in TONES) == (True, True, True)
     sheet = cv2.imread(str(generated / "contact_sheet.png"))
     assert sheet.shape == (8 * 224, 8 * 224, 3)
+
+
+@pytest.mark.parametrize(
+    ("axis", "degrees", "shown"),
+    [
+        ("x", 180, "palm"),
+        ("x", 0, "back"),
+        ("y", 90, "edge"),
+        ("y", 30, "back"),
+        ("x", 90, "along"),
+        ("x", -75, "along"),
+    ],
+)
+def test_what_is_turned_to_the_camera(turn, shown):
+    rotation = Rotation.from_euler(*turn, degrees=True).as_matrix()
+    view = View(rotation, np.array([0, 0, 0.6]), np.eye(3))
+    assert shown_side(view.to_camera(np.array([0, -0.3, 0])), view) == shown
 
 
 def test_a_killed_run_leaves_no_worker_goes_on_and_ends_the_same(generated, tmp_path):

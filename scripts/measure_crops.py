@@ -1,0 +1,72 @@
+#!/usr/bin/env python3
+"""Measure a network on crops of hands without truth, against the averaged landmarks of MediaPipe's network.
+
+    python scripts/measure_crops.py photos --source letters --calibration data/Mobile/Synthetic
+
+`photos/index.csv` and `--calibration` are as of `scripts/label_photos.py`; the rows of `--split` are measured. Counted
+are the crops on which MediaPipe's network agrees with itself: how far the joints of the mesh, projected, are from its
+landmarks moved to our joints, and whether the sides are the same.
+"""
+
+import argparse
+import csv
+import sys
+from pathlib import Path
+
+import numpy as np
+from tqdm import tqdm
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT))
+
+from datasets.teacher import as_our_joints, averaged_landmarks  # noqa: E402
+from handmesh import SHIPPED, HandFinder, load  # noqa: E402
+from handmesh.images import read_image  # noqa: E402
+from scripts.label_photos import assumed_intrinsics, is_sure, landmarks_of, measured_offsets  # noqa: E402
+
+
+def measure(find: HandFinder, photos: Path, rows: list[dict[str, str]], offsets: np.ndarray) -> None:
+    """Print what was measured of the rows of an index."""
+    distances, other_side, lost, unsure = [], [], [], 0
+    for row in tqdm(rows, unit="photo", dynamic_ncols=True):
+        image = read_image(photos / row["file"])
+        taught = averaged_landmarks(find.detector, image, landmarks_of(row))
+        if not is_sure(taught):
+            unsure += 1
+            continue
+        K = assumed_intrinsics(*image.shape[:2])
+        hands = find(image, K)
+        if not hands:
+            lost.append(row["file"])
+            continue
+        hand = min(hands, key=lambda one: np.linalg.norm(one.joints_px - taught.landmarks_px))
+        if (hand.side == "right") != (taught.right > 0.5):
+            other_side.append(f"{row['file']} {hand.side_probability:.2f}")
+        wanted = as_our_joints(taught.landmarks_px[None], offsets, hand.joints_m[None], K[None])[0]
+        size = np.ptp(taught.landmarks_px, axis=0).max()
+        distances.append(np.linalg.norm(hand.joints_px - wanted, axis=1).mean() / size)
+    counted = len(distances) + len(lost)
+    print(f"{len(rows)} crops, MediaPipe's network agrees with itself on {counted}; {len(lost)} hands not found")
+    middle, high = np.percentile(distances, [50, 95])
+    spread = f"mean {np.mean(distances):.1%} median {middle:.1%} 95 % {high:.1%}"
+    print(f"joints from its landmarks: {spread} of the hand's box")
+    print(f"sides as it says in {1 - len(other_side) / len(distances):.1%}; not in {', '.join(other_side) or 'none'}")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("photos", type=Path, help="folder with index.csv and crops")
+    parser.add_argument("--source", help="of the index; all without")
+    parser.add_argument("--split", default="test", help="of the index")
+    parser.add_argument("--calibration", type=Path, required=True, help="generated data with an evaluation part")
+    parser.add_argument("--network", type=Path, default=SHIPPED)
+    arguments = parser.parse_args()
+    with (arguments.photos / "index.csv").open(newline="") as file:
+        rows = [row for row in csv.DictReader(file) if row["split"] == arguments.split]
+    rows = [row for row in rows if arguments.source in (None, row["source"])]
+    find = load(arguments.network)
+    measure(find, arguments.photos, rows, measured_offsets(find, arguments.calibration))
+
+
+if __name__ == "__main__":
+    main()
