@@ -4,14 +4,13 @@ One look errs at random by more than several do together, and how far they are a
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
 
-from handmesh.detector import ROI_SIZE, FoundHand, HandDetector
-from handmesh.joints import BONES, NUM_JOINTS, lean, palm_frames
-from handmesh.palm import Roi
+from handmesh.detector import FoundHand, HandDetector, roi_around
+from handmesh.joints import BONES, NUM_JOINTS, palm_frames
 
 LOOKS_DEGREES = (0.0, -20.0, 20.0)  # turned by so much, each also mirrored
 
@@ -38,17 +37,17 @@ def averaged_landmarks(detector: HandDetector, image: np.ndarray, around_px: np.
     Args:
         image: (H, W, 3) RGB uint8.
     """
-    low, high = around_px.min(axis=0), around_px.max(axis=0)
-    center, size, upright = (low + high) / 2, ROI_SIZE * float((high - low).max()), lean(around_px)
+    roi = roi_around(around_px)
     last = image.shape[1] - 1
     flipped = cv2.flip(image, 1)
     looks: list[FoundHand] = []
     points = []
     for degrees in LOOKS_DEGREES:
-        angle = upright + np.deg2rad(degrees)
-        looks.append(detector.landmarks(image, Roi(center, size, angle)))
+        turned = replace(roi, angle=roi.angle + np.deg2rad(degrees))
+        looks.append(detector.landmarks(image, turned))
         points.append(looks[-1].landmarks_px)
-        mirrored = detector.landmarks(flipped, Roi(np.array([last - center[0], center[1]]), size, -angle))
+        center = turned.center_px * [-1, 1] + [last, 0]
+        mirrored = detector.landmarks(flipped, replace(turned, center_px=center, angle=-turned.angle))
         looks.append(FoundHand(mirrored.landmarks_px, mirrored.presence, 1 - mirrored.right, None))
         points.append(mirrored.landmarks_px * [-1, 1] + [last, 0])
     middle = np.mean(points, axis=0)

@@ -15,9 +15,11 @@ from handmesh.finder import HandFinder
 from handmesh.hand import Hand
 from handmesh.network import OnnxNetwork
 from handmesh.runtime import DATA
+from handmesh.tracking import TrackedHand, Tracker
+from handmesh.video import track
 
 __version__ = "1.0.0"
-__all__ = ["Camera", "Hand", "HandFinder", "InputError", "load"]
+__all__ = ["Camera", "Hand", "HandFinder", "InputError", "TrackedHand", "Tracker", "load", "track"]
 
 SHIPPED = DATA / "cmr_mobile.onnx"
 

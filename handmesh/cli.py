@@ -1,4 +1,4 @@
-"""The command `handmesh`: hands in the images of a folder."""
+"""The command `handmesh`: hands in images and videos."""
 
 import argparse
 import sys
@@ -14,6 +14,8 @@ from handmesh.errors import InputError
 from handmesh.files import printable
 from handmesh.hand import LEFT, RIGHT
 from handmesh.results import DEFAULT_RESULTS, RESULTS
+from handmesh.video import VIDEO_SUFFIXES
+from handmesh.video_demo import run_videos
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -28,8 +30,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser("handmesh", description="Hands in pictures, as meshes in camera space.")
-    parser.add_argument("images", type=Path, nargs="+", help="folders, files or patterns")
+    parser = argparse.ArgumentParser("handmesh", description="Hands in pictures and videos, as meshes in camera space.")
+    parser.add_argument("images", type=Path, nargs="*", help="folders, files or patterns; videos by their files")
+    parser.add_argument("--camera", type=int, help="number of a camera to watch, from 0")
+    parser.add_argument("--no_smooth", action="store_true", help="videos: poses as they are in each frame")
     parser.add_argument("-o", "--out", type=_path, default=Path("hands"), help="folder of the results (default: hands)")
     parser.add_argument("--save", nargs="+", choices=RESULTS, default=DEFAULT_RESULTS, help="what to write")
     parser.add_argument("--network", type=Path, default=SHIPPED, help="ONNX file (default: the shipped network)")
@@ -69,4 +73,11 @@ def _run(options: argparse.Namespace) -> int:
         boxes={} if options.boxes is None else read_boxes(options.boxes),
         save=tuple(options.save),
     )
-    return run(load(options.network), options.images, options.out, settings)
+    videos: list[Path | int] = [path for path in options.images if path.suffix.lower() in VIDEO_SUFFIXES]
+    videos += [] if options.camera is None else [options.camera]
+    images = [path for path in options.images if path not in videos]
+    if not images and not videos:
+        raise InputError("nothing to look at: name images, folders or videos, or a --camera")
+    find = load(options.network)
+    status = run_videos(find, videos, options.out, settings, not options.no_smooth) if videos else 0
+    return max(status, run(find, images, options.out, settings) if images else 0)

@@ -37,13 +37,18 @@ class FoundHand:
     @property
     def roi(self) -> Roi:
         """A square around the landmarks, upright."""
-        low, high = self.box_px[:2], self.box_px[2:]
-        return Roi((low + high) / 2, ROI_SIZE * float((high - low).max()), lean(self.landmarks_px))
+        return roi_around(self.landmarks_px)
 
     @property
     def box_px(self) -> np.ndarray:
         """Left, top, right, bottom (4,) of the landmarks."""
         return np.concatenate([self.landmarks_px.min(axis=0), self.landmarks_px.max(axis=0)])
+
+
+def roi_around(landmarks_px: np.ndarray) -> Roi:
+    """A square around landmarks (21, 2), upright."""
+    low, high = landmarks_px.min(axis=0), landmarks_px.max(axis=0)
+    return Roi((low + high) / 2, ROI_SIZE * float((high - low).max()), lean(landmarks_px))
 
 
 class HandDetector:

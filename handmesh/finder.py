@@ -20,18 +20,19 @@ from handmesh.palm import box_containment
 from handmesh.predictor import CropPredictor
 from handmesh.view import HandView, view_of
 
-DOUBTFUL_PX = 6.0  # residual, in the crop, above which a hand is looked for again: the crop may have held half of it;
-# first in a wider crop, then around what was seen there
-UNSURE = (0.01, 0.99)  # detector's probabilities of a right hand between which a network that does not tell sides sees
-# both
-SURE = 0.95  # a network that tells sides says how probable the side is; below, it sees the other one too
+# Residual, in the crop, above which a hand is looked for again: the crop may have held half of it; first in a wider
+# crop, then around what was seen there.
+DOUBTFUL_PX = 6.0
+# Detector's probabilities of a right hand between which a network that does not tell sides sees both.
+UNSURE = (0.01, 0.99)
+# A network that tells sides says how probable the side is; below, it sees the other one too.
+SURE = 0.95
 # Log odds of a side: weights of the log odds that detector and network say, of the mean confidence of the landmarks and
 # of the log of the residual in pixels (`scripts/fit_sides.py`).
 SIDE_WEIGHTS = (0.16, 0.58, 0.1, -0.43)
 
-Look = tuple[
-    FoundHand | None, np.ndarray, bool
-]  # what was found, landmarks (21, 2) to look around, whether as a left hand
+Look = tuple[FoundHand | None, np.ndarray, bool]
+"""What was found, landmarks (21, 2) to look around, and whether to look at it as a left hand."""
 
 
 class HandFinder:
@@ -107,21 +108,13 @@ class HandFinder:
         hand_length_m: float | None,
         boxes: np.ndarray | None,
     ) -> list[Hand]:
-        warnings = camera.warnings(*image.shape[:2])
-        predict = partial(self._predict, camera, warnings, hand_length_m)
         if not self.traits.upright and detect in (None, "never") and boxes is None:
             size = self.description.size_px
             crop, crop_K = fit_square(image, camera.K, size)
             view = HandView(np.eye(3), crop_K, size, hand == LEFT)
             crop = np.ascontiguousarray(crop[:, ::-1]) if view.mirrored else crop
-            return predict([view], [crop], [None])
-
-        def look(looks: Sequence[Look], margin: float = self.traits.margin) -> list[Hand]:
-            if not looks:
-                return []
-            views = [view_of(around, camera.K, self.description.size_px, margin, left) for _, around, left in looks]
-            return predict(views, [view.cut(image, camera.K) for view in views], [found for found, _, _ in looks])
-
+            return self._predict(camera, camera.warnings(*image.shape[:2]), hand_length_m, [view], [crop], [None])
+        look = partial(self.look, image, camera, hand_length_m=hand_length_m)
         if boxes is None:
             found = self.detector(image, detect or "auto")
         else:
@@ -135,9 +128,32 @@ class HandFinder:
         doubtful = [one for one in hands if one.residual_px > DOUBTFUL_PX]
         if self.traits.far_margin is None or not doubtful:
             return hands
-        far = look([_again(one) for one in doubtful], self.traits.far_margin)
+        far = look([_again(one) for one in doubtful], margin=self.traits.far_margin)
         near = look([_again(one) for one in far])
         return [_likeliest(one, _of_same(one, near)) for one in hands]
+
+    def look(
+        self,
+        image: np.ndarray,
+        camera: Camera,
+        looks: Sequence[Look],
+        hand_length_m: float | None = None,
+        margin: float | None = None,
+    ) -> list[Hand]:
+        """A hand for each place to look at, whatever is there.
+
+        Args:
+            image: (H, W, 3) RGB uint8.
+            looks: see `Look`.
+            margin: of the crop over the box of the landmarks, see `Traits`; None: as the network was trained.
+        """
+        if not looks:
+            return []
+        margin = self.traits.margin if margin is None else margin
+        views = [view_of(around, camera.K, self.description.size_px, margin, left) for _, around, left in looks]
+        crops = [view.cut(image, camera.K) for view in views]
+        warnings = camera.warnings(*image.shape[:2])
+        return self._predict(camera, warnings, hand_length_m, views, crops, [found for found, _, _ in looks])
 
     def _side_is_open(self, hand: Hand) -> bool:
         """Whether to see it as a hand of the other side as well."""

@@ -197,6 +197,19 @@ def rotation_vector(matrix: np.ndarray) -> np.ndarray:
     return cv2.Rodrigues(matrix)[0].ravel()
 
 
+def quaternions(vectors: np.ndarray) -> np.ndarray:
+    """Unit quaternions (..., 4), w, x, y, z, of rotation vectors (..., 3)."""
+    angles = np.linalg.norm(vectors, axis=-1, keepdims=True)
+    return np.concatenate([np.cos(angles / 2), vectors * np.sinc(angles / (2 * np.pi)) / 2], axis=-1)
+
+
+def quaternion_matrix(quaternion: np.ndarray) -> np.ndarray:
+    """The rotation (3, 3) of a quaternion (4,) of any length."""
+    sine = np.linalg.norm(quaternion[1:])
+    angle = 2 * np.arctan2(sine, quaternion[0])
+    return rotation_matrices(quaternion[1:] * (angle / max(sine, 1e-12)))
+
+
 def cross_matrices(vectors: np.ndarray) -> np.ndarray:
     """Matrices (..., 3, 3) that multiply as the cross product with vectors (..., 3) from the left."""
     x, y, z = np.moveaxis(vectors, -1, 0)

@@ -9,7 +9,15 @@ from functools import cached_property
 
 import numpy as np
 
-from handmesh.hand_model import HandModel, Posture, cross_matrices, load_hand_model, rotation_matrices, rotation_vector
+from handmesh.hand_model import (
+    HandModel,
+    Posture,
+    cross_matrices,
+    load_hand_model,
+    quaternions,
+    rotation_matrices,
+    rotation_vector,
+)
 from handmesh.joints import NUM_JOINTS, hand_length
 from handmesh.skeleton import ANGLE_NAMES, FREE, LIMITS, PARENTS
 
@@ -184,45 +192,84 @@ class HandPose:
 
     The palm's frame has its origin at the wrist, y towards the middle knuckle, z out of the palm, and x towards the
     thumb's side for a right hand and away from it for a left one. Rotations at rest (an open hand, fingers apart) are
-    the identity. Bones are those of `handmesh.skeleton.BONES`.
+    the identity. Bones are those of `handmesh.skeleton.BONES`. `dataclasses.replace` gives the hand in another pose.
 
     Attributes:
         side: `right` or `left`.
-        joint_angles_deg: by anatomical name; flexion bends towards the palm, abduction spreads a finger away from the
-            middle one (the middle finger towards the thumb) and lifts the thumb off the palm, twist turns the thumb's
-            pad towards the fingers; 0 at rest.
-        joint_deviations_deg: standard deviations of these.
-        rotations: (B, 3, 3) of each bone against its parent, in the axes of the palm's frame at rest.
-        wrist_pose: (4, 4) from the palm's frame to the camera's, metres.
+        angles: (D,) radians of `handmesh.skeleton.ANGLE_NAMES`, and angle_deviations (D,), their standard deviations.
         shape: (S,) coefficients of the open hand's shapes.
-        vertices_m: (V, 3) and joints_m (21, 3): the mesh of this hand, camera space.
+        size: over the mean hand's, which also depends on the shape.
+        wrist_rotation: (3, 3), palm to camera frame.
+        wrist_position_m: (3,), camera space.
     """
 
     side: str
-    joint_angles_deg: dict[str, float]
-    joint_deviations_deg: dict[str, float]
-    rotations: np.ndarray
-    wrist_pose: np.ndarray
+    angles: np.ndarray
+    angle_deviations: np.ndarray
     shape: np.ndarray
-    vertices_m: np.ndarray
-    joints_m: np.ndarray
+    size: float
+    wrist_rotation: np.ndarray
+    wrist_position_m: np.ndarray
+
+    @property
+    def joint_angles_deg(self) -> dict[str, float]:
+        """Angles by anatomical name; flexion bends towards the palm, abduction spreads a finger away from the middle
+        one (the middle finger towards the thumb) and lifts the thumb off the palm, twist turns the thumb's pad towards
+        the fingers; 0 at rest."""
+        return dict(zip(ANGLE_NAMES, np.rad2deg(self.angles).tolist(), strict=True))
+
+    @property
+    def joint_deviations_deg(self) -> dict[str, float]:
+        """Standard deviations of these."""
+        return dict(zip(ANGLE_NAMES, np.rad2deg(self.angle_deviations).tolist(), strict=True))
+
+    @property
+    def wrist_pose(self) -> np.ndarray:
+        """From the palm's frame to the camera's (4, 4), metres."""
+        pose = np.eye(4)
+        pose[:3, :3], pose[:3, 3] = self.wrist_rotation, self.wrist_position_m
+        return pose
+
+    @cached_property
+    def rotations(self) -> np.ndarray:
+        """Of each bone against its parent (B, 3, 3), in the axes of the palm's frame at rest."""
+        bones = load_hand_model().bones(self._posture).rotations[0]
+        local = np.concatenate([bones[:1], bones[PARENTS[1:]].swapaxes(1, 2) @ bones[1:]])
+        return self._mirror @ local @ self._mirror
+
+    @cached_property
+    def rotation_vectors(self) -> np.ndarray:
+        """The rotations as axis times angle (B, 3), radians."""
+        return np.array([rotation_vector(rotation) for rotation in self.rotations])
+
+    @cached_property
+    def quaternions(self) -> np.ndarray:
+        """The rotations as unit quaternions (B, 4): w, x, y, z, w not negative."""
+        return quaternions(self.rotation_vectors)
+
+    @cached_property
+    def vertices_m(self) -> np.ndarray:
+        """The mesh (V, 3) of this hand, camera space."""
+        own = load_hand_model().pose(self._posture)[0][0] @ self._mirror
+        return self.size * own @ self.wrist_rotation.T + self.wrist_position_m
+
+    @cached_property
+    def joints_m(self) -> np.ndarray:
+        """The joints (21, 3) of the mesh, FreiHAND's order."""
+        return load_hand_model().joint_regressor @ self.vertices_m
 
     @property
     def length_m(self) -> float:
         """From the wrist along the bones to the tip of the middle finger."""
         return hand_length(self.joints_m)
 
-    @cached_property
-    def quaternions(self) -> np.ndarray:
-        """The rotations as unit quaternions (B, 4): w, x, y, z, w not negative."""
-        vectors = self.rotation_vectors
-        angles = np.linalg.norm(vectors, axis=1, keepdims=True)
-        return np.concatenate([np.cos(angles / 2), vectors * np.sinc(angles / (2 * np.pi)) / 2], axis=1)
+    @property
+    def _posture(self) -> Posture:
+        return Posture(self.angles[None], self.shape[None])
 
-    @cached_property
-    def rotation_vectors(self) -> np.ndarray:
-        """The rotations as axis times angle (B, 3), radians."""
-        return np.array([rotation_vector(rotation) for rotation in self.rotations])
+    @property
+    def _mirror(self) -> np.ndarray:
+        return MIRROR if self.side == "left" else np.eye(3)
 
 
 def pose_of(
@@ -236,32 +283,17 @@ def pose_of(
         landmarks_px: (21, 2), of the picture, and landmark_confidence (21,).
         K: (3, 3) of the picture.
     """
-    model, left = load_hand_model(), side == "left"
-    if left:
-        vertices_m = vertices_m * [-1, 1, 1]
+    mirror = MIRROR if side == "left" else np.eye(3)
+    if side == "left":
         landmarks_px = landmarks_px * [-1, 1] + [2 * K[0, 2], 0]
-    fit = fit_hands(model, vertices_m[None], landmarks_px[None], np.clip(landmark_confidence, 0, 1)[None], K[None])
-    bones = model.bones(fit.posture).rotations[0]
-    rotations = np.concatenate([bones[:1], bones[PARENTS[1:]].swapaxes(1, 2) @ bones[1:]])
-    wrist_pose = np.eye(4)
-    wrist_pose[:3, :3], wrist_pose[:3, 3] = fit.rotation[0], fit.translation_m[0]
-    vertices = fit.vertices_m[0]
-    if left:
-        rotations = MIRROR @ rotations @ MIRROR
-        wrist_pose[:3, :3] = MIRROR @ wrist_pose[:3, :3] @ MIRROR
-        wrist_pose[:3, 3] = MIRROR @ wrist_pose[:3, 3]
-        vertices = vertices @ MIRROR
+    weights = np.clip(landmark_confidence, 0, 1)[None]
+    fit = fit_hands(load_hand_model(), (vertices_m @ mirror)[None], landmarks_px[None], weights, K[None])
     return HandPose(
         side=side,
-        joint_angles_deg=_by_name(fit.posture.angles[0]),
-        joint_deviations_deg=_by_name(fit.angle_deviations[0]),
-        rotations=rotations,
-        wrist_pose=wrist_pose,
+        angles=fit.posture.angles[0],
+        angle_deviations=fit.angle_deviations[0],
         shape=fit.posture.shape[0],
-        vertices_m=vertices,
-        joints_m=model.joint_regressor @ vertices,
+        size=float(fit.size[0]),
+        wrist_rotation=mirror @ fit.rotation[0] @ mirror,
+        wrist_position_m=mirror @ fit.translation_m[0],
     )
-
-
-def _by_name(angles: np.ndarray) -> dict[str, float]:
-    return dict(zip(ANGLE_NAMES, np.rad2deg(angles).tolist(), strict=True))

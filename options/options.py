@@ -119,6 +119,8 @@ class Options:
     image_dir: tuple[str, ...] = _demo(
         (), "demo: images, with their intrinsics beside them: folders, files, patterns (default images)", nargs="+"
     )
+    video: tuple[str, ...] = _demo((), "demo: videos, or numbers of cameras, instead of images", nargs="+")
+    smooth: bool = _demo(True, "demo: smooth the poses of a video")
     save: tuple[str, ...] = _demo(
         ("plot", "overlay", "mesh", "glb", "json"),
         "demo: what to write of each image",

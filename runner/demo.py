@@ -4,6 +4,7 @@ from pathlib import Path
 
 from handmesh.demo import DemoSettings, read_boxes, run
 from handmesh.finder import HandFinder
+from handmesh.video_demo import run_videos
 from options import Options
 from runner.prediction import network_for_prediction
 
@@ -30,4 +31,8 @@ def demo(options: Options) -> int:
     find = HandFinder(network_for_prediction(options), options.n_threads or None)
     if not find.traits.upright and options.detect is None:
         print(f"{find.description.name} takes the central square of each image; --detect auto finds the hands first")
-    return run(find, options.images, options.results_dir, settings)
+    if not options.video:
+        return run(find, options.images, options.results_dir, settings)
+    videos = [int(source) if source.isdecimal() else Path(source) for source in options.video]
+    status = run_videos(find, videos, options.results_dir, settings, options.smooth)
+    return max(status, run(find, options.images, options.results_dir, settings) if options.image_dir else 0)

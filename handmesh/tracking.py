@@ -1,0 +1,228 @@
+"""Hands from frame to frame: who is who, where to look next, and poses without jitter.
+
+A hand that was seen is looked for where it should be now; the detector runs when a hand may have appeared or was lost.
+"""
+
+from dataclasses import dataclass, field, replace
+from itertools import count
+
+import numpy as np
+
+from handmesh.camera import Camera, Intrinsics, camera_of
+from handmesh.detector import MIN_PRESENCE, SAME_HAND_SHARE, roi_around
+from handmesh.errors import InputError
+from handmesh.finder import HandFinder
+from handmesh.geometry import project
+from handmesh.hand import LEFT, Hand
+from handmesh.images import Picture, as_image
+from handmesh.palm import box_containment
+from handmesh.pose import HandPose
+from handmesh.smoothing import PoseFilter
+
+DETECT_SECONDS = 0.3  # between two looks for hands that have appeared
+CHECK_SECONDS = 0.2  # between two questions whether what is tracked is still a hand
+CLEAR = 0.5  # mean confidence of the landmarks below which that is asked at once
+BRIDGED_SECONDS = 0.5  # for which a hand that is not seen is kept
+LARGEST_JUMP = 0.6  # of its box, within which a hand that appears is one that was lost
+VELOCITY_SHARE = 0.6  # of the newest velocity in the mean
+LEAST_WEIGHT = 0.01  # of a frame in the size and shape of a hand, otherwise its confidence
+FADE_SECONDS = 0.15  # in which a hand that is not seen comes to rest
+
+
+@dataclass(frozen=True, eq=False)
+class TrackedHand:
+    """A hand in a frame.
+
+    Attributes:
+        track: number of the hand, the same in all frames.
+        time_s: of the frame.
+        pose: smoothed, with the size and shape of all frames so far; its mesh is in camera space.
+        camera: of the frame.
+        seen: what the network saw of it in this frame; None while it is bridged.
+    """
+
+    track: int
+    time_s: float
+    camera: Camera
+    pose: HandPose
+    seen: Hand | None
+
+    @property
+    def side(self) -> str:
+        """`right` or `left`, the same in all frames."""
+        return self.pose.side
+
+    @property
+    def vertices_m(self) -> np.ndarray:
+        """(V, 3), camera space."""
+        return self.pose.vertices_m
+
+    @property
+    def joints_m(self) -> np.ndarray:
+        """(21, 3), camera space."""
+        return self.pose.joints_m
+
+    @property
+    def translation_m(self) -> np.ndarray:
+        """Position (3,) of the wrist."""
+        return self.joints_m[0]
+
+    @property
+    def bridged(self) -> bool:
+        """Whether the hand was not seen in this frame: it is shown where it should be."""
+        return self.seen is None
+
+    @property
+    def confidence(self) -> float:
+        """As of `Hand.confidence`; 0 while it is bridged."""
+        return 0.0 if self.seen is None else self.seen.confidence
+
+
+@dataclass
+class _Track:
+    """What is known of a hand. Points are those of the last frame in which it was seen."""
+
+    number: int
+    side: str
+    pose: HandPose
+    seen_s: float
+    checked_s: float
+    velocity: np.ndarray = field(default_factory=lambda: np.zeros(3))  # metres a second
+    filter: PoseFilter = field(default_factory=PoseFilter)
+    shown: HandPose | None = None
+
+    def moved_since(self, time_s: float) -> np.ndarray:
+        """How far (3,) the hand should be from where it was seen: it goes on, and comes to rest."""
+        return self.velocity * FADE_SECONDS * (1 - np.exp((self.seen_s - time_s) / FADE_SECONDS))
+
+    def joints_at(self, time_s: float) -> np.ndarray:
+        """Where the joints (21, 3) should be."""
+        return self.pose.joints_m + self.moved_since(time_s)
+
+    def see(self, pose: HandPose, time_s: float) -> None:
+        """Take in a new pose."""
+        passed = max(time_s - self.seen_s, 1e-3)
+        newest = (pose.joints_m - self.pose.joints_m).mean(axis=0) / passed
+        self.velocity = VELOCITY_SHARE * newest + (1 - VELOCITY_SHARE) * self.velocity
+        self.pose, self.seen_s = pose, time_s
+
+
+class Tracker:
+    """The hands of a video, one frame after the other.
+
+    Args:
+        find: with a network trained on the open hand.
+        K: of all frames, see `HandFinder`; None: a usual field of view.
+        smooth: whether poses are smoothed; size and shape of a hand are the mean of all its frames in any case.
+        hand_length_m: see `HandFinder`.
+        mirrored: the frames are mirror images, see `HandFinder`.
+
+    Raises:
+        InputError: the network's mesh is not the open hand's.
+    """
+
+    def __init__(
+        self,
+        find: HandFinder,
+        K: Intrinsics | Camera | None = None,
+        smooth: bool = True,
+        hand_length_m: float | None = None,
+        mirrored: bool = False,
+    ) -> None:
+        if not find.has_pose:
+            raise InputError("tracking needs a network trained on template/open_hand, and this one was not")
+        self.find, self.K, self.smooth, self.mirrored = find, K, smooth, mirrored
+        self.hand_length_m = hand_length_m
+        self._numbers = count(1)
+        self._tracks: list[_Track] = []
+        self._detected_s = -np.inf
+        self._time_s = -np.inf
+
+    def update(self, image: Picture, time_s: float) -> list[TrackedHand]:
+        """The hands of the next frame.
+
+        Args:
+            image: see `HandFinder`.
+            time_s: later than that of the frame before.
+
+        Raises:
+            InputError: an argument is not what was expected.
+        """
+        if not time_s > self._time_s:
+            raise InputError(f"time_s {time_s}: expected more than that of the frame before, {self._time_s}")
+        self._time_s = time_s
+        pixels = as_image(image)
+        camera = camera_of(self.K, *pixels.shape[:2])
+        if self.mirrored:
+            pixels, camera = self.seen(pixels), camera.mirrored(pixels.shape[1])
+        seen = self._follow(pixels, camera, time_s)
+        lost = len(seen) < len(self._tracks)
+        if lost or not self._tracks or time_s - self._detected_s >= DETECT_SECONDS:
+            self._detected_s = time_s
+            seen |= self._appeared(pixels, camera, seen, time_s)
+        self._tracks = [track for track in self._tracks if time_s - track.seen_s <= BRIDGED_SECONDS]
+        return [self._told(track, seen.get(track.number), camera, time_s) for track in self._tracks]
+
+    def seen(self, image: np.ndarray) -> np.ndarray:
+        """A frame (H, W, 3) as the hands are, mirrored where it is a mirror image."""
+        return np.ascontiguousarray(image[:, ::-1]) if self.mirrored else image
+
+    def _follow(self, image: np.ndarray, camera: Camera, time_s: float) -> dict[int, Hand]:
+        """Hands by the number of the track, seen where they should be."""
+        looks = []
+        for track in self._tracks:
+            looks.append((None, project(track.joints_at(time_s), camera.K), track.side == LEFT))
+        seen: dict[int, Hand] = {}
+        hands = self.find.look(image, camera, looks, self.hand_length_m)
+        for track, hand in zip(self._tracks, hands, strict=True):
+            twice = any(_same(hand, other) for other in seen.values())
+            if not twice and self._is_hand(image, track, hand, time_s):
+                seen[track.number] = hand
+                track.see(hand.pose, time_s)
+        return seen
+
+    def _is_hand(self, image: np.ndarray, track: _Track, hand: Hand, time_s: float) -> bool:
+        """Whether what was seen of a track is a hand."""
+        if not hand.success:
+            return False
+        if hand.landmark_confidence.mean() > CLEAR and time_s - track.checked_s < CHECK_SECONDS:
+            return True
+        track.checked_s = time_s
+        return self.find.detector.landmarks(image, roi_around(hand.landmarks_px)).presence > MIN_PRESENCE
+
+    def _appeared(self, image: np.ndarray, camera: Camera, seen: dict[int, Hand], time_s: float) -> dict[int, Hand]:
+        """Hands that no track has seen in this frame: of tracks that had lost them, and of new ones."""
+        found: dict[int, Hand] = {}
+        for hand in self.find(image, camera, "always", hand_length_m=self.hand_length_m):
+            if any(_same(hand, other) for other in (*seen.values(), *found.values())):
+                continue
+            waiting = [track for track in self._tracks if track.number not in seen and track.number not in found]
+            size = np.ptp(hand.landmarks_px, axis=0).max()
+            near = [
+                (np.linalg.norm(project(track.joints_at(time_s), camera.K).mean(0) - hand.landmarks_px.mean(0)), track)
+                for track in waiting
+            ]
+            near = [(far, track) for far, track in near if far < LARGEST_JUMP * size]
+            if near:
+                track = min(near, key=lambda one: one[0])[1]
+                look = (hand.found, hand.landmarks_px, track.side == LEFT)
+                (hand,) = self.find.look(image, camera, [look], self.hand_length_m)
+                track.see(hand.pose, time_s)
+            else:
+                track = _Track(next(self._numbers), hand.side, hand.pose, time_s, time_s)
+                self._tracks.append(track)
+            found[track.number] = hand
+        return found
+
+    def _told(self, track: _Track, hand: Hand | None, camera: Camera, time_s: float) -> TrackedHand:
+        if hand is None and track.shown is not None:
+            place = track.shown.wrist_position_m + track.moved_since(time_s)
+            return TrackedHand(track.number, time_s, camera, replace(track.shown, wrist_position_m=place), None)
+        pose = track.filter.build(track.pose, max(0.0 if hand is None else hand.confidence, LEAST_WEIGHT))
+        track.shown = track.filter(pose, time_s) if self.smooth else pose
+        return TrackedHand(track.number, time_s, camera, track.shown, hand)
+
+
+def _same(hand: Hand, other: Hand) -> bool:
+    """Whether two hands of a frame are one."""
+    return bool(box_containment(hand.box_px, other.box_px[None])[0] >= SAME_HAND_SHARE)

@@ -1,0 +1,178 @@
+"""Frames of videos and cameras, and the hands in them.
+
+Files are read and written with PyAV (`pip install handmesh[video]`), cameras with OpenCV.
+"""
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from pathlib import Path
+from types import ModuleType
+
+import cv2
+import numpy as np
+
+from handmesh.camera import Camera, Intrinsics
+from handmesh.errors import InputError
+from handmesh.finder import HandFinder
+from handmesh.tracking import TrackedHand, Tracker
+
+VIDEO_SUFFIXES = (".mp4", ".mov", ".m4v", ".avi", ".mkv", ".webm", ".mpg", ".mpeg", ".wmv", ".ogv")
+CLOCK_HZ = 90_000  # of the times in written files
+
+
+@dataclass(frozen=True)
+class Frame:
+    """A picture of a video.
+
+    Attributes:
+        image: (H, W, 3) RGB uint8, upright.
+        time_s: since the first one.
+    """
+
+    image: np.ndarray
+    time_s: float
+
+
+class VideoFile:
+    """The frames of a file, in the order of their times; damaged ones are left out.
+
+    Args:
+        path: of any format that FFmpeg reads.
+
+    Attributes:
+        count: how many frames the file says it has; 0 where it does not say.
+
+    Raises:
+        InputError: PyAV is not installed, or the file is missing or no video.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        self.path, self._av = Path(path), load_av()
+        if not self.path.is_file():
+            raise InputError(f"{path}: no such file; expected a video")
+        with self._opened() as container:
+            self.count = container.streams.video[0].frames
+
+    def _opened(self):  # noqa: ANN202  # PyAV is not there without the extra
+        try:
+            container = self._av.open(str(self.path))
+        except (self._av.error.FFmpegError, OSError) as error:
+            raise InputError(f"{self.path}: cannot be read as a video ({error})") from error
+        if not container.streams.video:
+            container.close()
+            raise InputError(f"{self.path}: has no pictures; expected a video")
+        container.streams.video[0].thread_type = "AUTO"
+        return container
+
+    def __iter__(self) -> Iterator[Frame]:
+        with self._opened() as container:
+            first, last = None, -np.inf
+            for packet in self._packets(container):
+                try:
+                    frames = packet.decode()
+                except self._av.error.FFmpegError:
+                    continue
+                for frame in frames:
+                    if frame.time is None or frame.time <= last:
+                        continue
+                    last = frame.time
+                    first = last if first is None else first
+                    image = np.rot90(frame.to_ndarray(format="rgb24"), (frame.rotation // 90) % 4)
+                    yield Frame(np.ascontiguousarray(image), last - first)
+
+    def _packets(self, container) -> Iterator:  # noqa: ANN001
+        packets = container.demux(video=0)
+        while True:
+            try:
+                yield next(packets)
+            except StopIteration:
+                return
+            except self._av.error.FFmpegError:  # the file ends early
+                return
+
+
+class CameraStream:
+    """The frames of a camera, each with the time at which it came; without an end.
+
+    Args:
+        number: of the camera, from 0.
+
+    Raises:
+        InputError: there is no such camera.
+    """
+
+    count = 0
+
+    def __init__(self, number: int) -> None:
+        self.capture = cv2.VideoCapture(number)
+        if not self.capture.isOpened():
+            raise InputError(f"camera {number}: cannot be opened; is it connected, and used by nothing else?")
+
+    def __iter__(self) -> Iterator[Frame]:
+        started = time.monotonic()
+        try:
+            while True:
+                there, image = self.capture.read()
+                if not there:
+                    return
+                yield Frame(cv2.cvtColor(image, cv2.COLOR_BGR2RGB), time.monotonic() - started)
+        finally:
+            self.capture.release()
+
+
+class VideoWriter:
+    """An H.264 file of frames with their times.
+
+    Args:
+        path: to write; frames have the size of the first one.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._av = load_av()
+        self.container = self._av.open(str(path), "w", format="mp4")
+        self.stream = self.container.add_stream("libx264", rate=30, options={"crf": "20", "preset": "veryfast"})
+        self.stream.pix_fmt, self.stream.codec_context.time_base = "yuv420p", Fraction(1, CLOCK_HZ)
+        self._started = False
+
+    def write(self, image: np.ndarray, time_s: float) -> None:
+        """Add a frame (H, W, 3) RGB uint8."""
+        if not self._started:
+            self.stream.height, self.stream.width = (side // 2 * 2 for side in image.shape[:2])  # as H.264 wants them
+            self._started = True
+        frame = self._av.VideoFrame.from_ndarray(image[: self.stream.height, : self.stream.width], format="rgb24")
+        frame.pts, frame.time_base = round(time_s * CLOCK_HZ), Fraction(1, CLOCK_HZ)
+        self.container.mux(self.stream.encode(frame))
+
+    def close(self) -> None:
+        """Finish the file."""
+        if self._started:
+            self.container.mux(self.stream.encode())
+        self.container.close()
+
+
+def track(
+    source: str | Path | int,
+    find: HandFinder,
+    K: Intrinsics | Camera | None = None,
+    smooth: bool = True,
+    hand_length_m: float | None = None,
+    mirrored: bool = False,
+) -> Iterator[tuple[Frame, list[TrackedHand]]]:
+    """The frames of a video file or of a camera (by its number) with their hands; see `Tracker`. Mirror images come
+    turned back, as their hands are."""
+    frames = CameraStream(source) if isinstance(source, int) else VideoFile(source)
+    tracker = Tracker(find, K, smooth, hand_length_m, mirrored)
+    for frame in frames:
+        hands = tracker.update(frame.image, frame.time_s)
+        yield replace(frame, image=tracker.seen(frame.image)), hands
+
+
+def load_av() -> ModuleType:
+    """PyAV. Raises InputError if it is not installed."""
+    try:
+        import av
+    except ImportError as error:
+        raise InputError("videos need PyAV: pip install av, or handmesh[video]") from error
+    return av

@@ -1,0 +1,209 @@
+"""Videos as a user has them: hands keep their number, a hidden hand is bridged, and poses do not shake."""
+
+from dataclasses import replace
+from itertools import pairwise
+
+import cv2
+import numpy as np
+import pytest
+
+import handmesh
+from handmesh.cli import main
+from handmesh.hand_model import load_hand_model, rotation_matrices
+from handmesh.pose import HandPose
+from handmesh.skeleton import ANGLE_NAMES
+from handmesh.smoothing import PoseFilter
+from handmesh.tracking import Tracker
+from handmesh.video import VideoFile, VideoWriter
+from tests.handmesh.test_detection import picture
+
+FRAMES, RATE_HZ = 20, 25
+HIDDEN = range(9, 12)
+SIZE = (300, 640)
+
+
+@pytest.fixture(scope="module")
+def find():
+    return handmesh.load()
+
+
+def frame(number):
+    """A right hand that moves to the right, hidden for a while, and a left one that rests."""
+    canvas = np.full((*SIZE, 3), 190, np.uint8)
+    hand = picture("palm")
+    if number not in HIDDEN:
+        canvas[40:264, 20 + 3 * number : 244 + 3 * number] = hand
+    canvas[40:264, 400:624] = hand[:, ::-1]
+    return canvas
+
+
+@pytest.fixture(scope="module")
+def clip(tmp_path_factory):
+    path = tmp_path_factory.mktemp("clips") / "clip.mp4"
+    writer = VideoWriter(path)
+    for number in range(FRAMES):
+        writer.write(frame(number), number / RATE_HZ)
+    writer.close()
+    return path
+
+
+@pytest.fixture(scope="module")
+def tracked(find, clip):
+    return [hands for _, hands in handmesh.track(clip, find)]
+
+
+def test_frames_have_their_times_and_pictures(clip):
+    frames = list(VideoFile(clip))
+    np.testing.assert_allclose([one.time_s for one in frames], np.arange(FRAMES) / RATE_HZ, atol=1e-3)
+    assert VideoFile(clip).count == FRAMES
+    assert np.abs(frames[5].image.astype(int) - frame(5)).mean() < 6
+
+
+def test_hands_keep_their_number_and_their_side(tracked):
+    assert all(len(hands) == 2 for hands in tracked)
+    sides = {(hand.track, hand.side) for hands in tracked for hand in hands}
+    assert sorted(side for _, side in sides) == ["left", "right"]
+
+
+def test_a_hidden_hand_is_bridged_where_it_should_be(tracked):
+    right = [next(hand for hand in hands if hand.side == "right") for hands in tracked]
+    assert [number for number, hand in enumerate(right) if hand.bridged] == list(HIDDEN)
+    x = np.array([hand.joints_m[:, 0].mean() for hand in right])
+    assert (np.diff(x) > -0.002).all()
+    assert abs(x[HIDDEN[-1]] - x[HIDDEN[-1] + 1]) < 0.03
+
+
+def test_a_hand_that_stays_away_is_forgotten(find):
+    tracker = Tracker(find)
+    assert len(tracker.update(frame(0), 0.0)) == 2
+    for step in range(1, 8):
+        hands = tracker.update(np.full((*SIZE, 3), 190, np.uint8), step / 10)
+    assert hands == []
+    with pytest.raises(handmesh.InputError, match="time_s"):
+        tracker.update(frame(0), 0.1)
+
+
+def test_a_mirrored_video_shows_the_other_side(find):
+    (hand,) = Tracker(find, mirrored=True).update(np.ascontiguousarray(picture("palm")[:, ::-1]), 0.0)
+    assert hand.side == "right"
+
+
+def test_the_command_writes_arrays_angles_and_the_picture(clip, tmp_path, capsys):
+    assert main([str(clip), "-o", str(tmp_path)]) == 0
+    with np.load(tmp_path / "clip_hands.npz", allow_pickle=False) as rows:
+        assert len(rows["frame"]) == 2 * FRAMES
+        assert rows["vertices_m"].shape == (2 * FRAMES, 750, 3)
+        model = load_hand_model()
+        np.testing.assert_allclose(model.joint_regressor @ rows["vertices_m"], rows["joints_m"], atol=1e-5)
+        assert rows["bridged"].sum() == len(HIDDEN)
+        lengths = rows["size"][rows["right"]]
+    assert np.ptp(lengths[-5:]) / lengths[-1] < 0.01
+    lines = (tmp_path / "clip_angles.csv").read_text().splitlines()
+    assert lines[0].split(",")[5:] == list(ANGLE_NAMES)
+    assert len(lines) == 1 + 2 * FRAMES
+    shown = list(VideoFile(tmp_path / "clip_overlay.mp4"))
+    assert len(shown) == FRAMES
+    changed = np.abs(shown[5].image.astype(int) - frame(5)).max(axis=2) > 25
+    assert 0.03 < changed.mean() < 0.5
+    assert f"{FRAMES} frames, 2 hands" in capsys.readouterr().out
+
+
+def test_what_was_done_before_ctrl_c_is_kept(clip, tmp_path, monkeypatch):
+    update, done = Tracker.update, []
+
+    def interrupted(tracker, image, time_s):
+        if len(done) == 5:
+            raise KeyboardInterrupt
+        done.append(time_s)
+        return update(tracker, image, time_s)
+
+    monkeypatch.setattr(Tracker, "update", interrupted)
+    assert main([str(clip), "-o", str(tmp_path)]) == 0
+    with np.load(tmp_path / "clip_hands.npz") as rows:
+        assert rows["frame"].max() == 4
+    assert len(list(VideoFile(tmp_path / "clip_overlay.mp4"))) == 5
+
+
+def test_files_that_are_no_videos_are_named(clip, tmp_path, capsys):
+    cut = tmp_path / "cut.mp4"
+    cut.write_bytes(clip.read_bytes()[:500])
+    (tmp_path / "text.mp4").write_text("no video")
+    assert main([str(cut), str(tmp_path / "text.mp4"), str(tmp_path / "none.mp4"), "-o", str(tmp_path / "out")]) == 1
+    told = capsys.readouterr().err
+    assert all(f"{name}.mp4" in told for name in ("cut", "text", "none"))
+    assert main(["--camera", "7", "-o", str(tmp_path / "out")]) == 1
+    assert "camera 7" in capsys.readouterr().err
+
+
+def test_damaged_frames_are_left_out(clip, tmp_path):
+    content = bytearray(clip.read_bytes())
+    start = content.index(b"mdat") + 2000
+    content[start : start + 400] = bytes(400)
+    damaged = tmp_path / "damaged.mp4"
+    damaged.write_bytes(content)
+    times = [one.time_s for one in VideoFile(damaged)]
+    assert 0 < len(times) <= FRAMES
+    assert all(first < second for first, second in pairwise(times))
+
+
+def test_a_turned_phone_gives_upright_frames(clip, tmp_path):
+    import av
+
+    turned = tmp_path / "turned.mp4"
+    with av.open(str(clip)) as source, av.open(str(turned), "w") as target:
+        stream = target.add_stream_from_template(source.streams.video[0])
+        stream.set_display_rotation(90)
+        for packet in source.demux(video=0):
+            if packet.dts is not None:
+                packet.stream = stream
+                target.mux(packet)
+    assert next(iter(VideoFile(turned))).image.shape == (SIZE[1], SIZE[0], 3)
+
+
+@pytest.fixture
+def pose():
+    model = load_hand_model()
+    return HandPose(
+        "right", model.pose_mean, np.zeros(len(ANGLE_NAMES)), model.shape_mean, 1.0, np.eye(3), np.array([0, 0, 0.5])
+    )
+
+
+def shaken(pose, rng):
+    """A pose as networks see it: the larger a hand is taken for, the further away it is."""
+    larger = np.exp(rng.normal(0, 0.03))
+    return replace(
+        pose,
+        angles=pose.angles + rng.normal(0, 0.03, pose.angles.shape),
+        size=pose.size * larger,
+        wrist_rotation=rotation_matrices(rng.normal(0, 0.03, 3)) @ pose.wrist_rotation,
+        wrist_position_m=pose.wrist_position_m * larger * np.exp(rng.normal(0, 0.01, 3) * [0.3, 0.3, 1]),
+    )
+
+
+def test_a_hand_at_rest_does_not_shake(pose):
+    rng, smooth = np.random.default_rng(0), PoseFilter()
+    noisy = [shaken(pose, rng) for _ in range(90)]
+    quiet = [smooth(smooth.build(one, 1.0), number / 30) for number, one in enumerate(noisy)]
+
+    def unrest(poses):
+        return np.linalg.norm(np.diff([one.joints_m for one in poses], 2, axis=0), axis=-1)[30:].mean()
+
+    assert unrest(quiet) < unrest(noisy) / 3
+    assert np.ptp([one.size for one in quiet[60:]]) < 0.01
+    assert np.abs(quiet[-1].joints_m - pose.joints_m).max() < 0.01
+
+
+def test_a_fast_hand_is_not_late(pose):
+    smooth, speed_m_per_s = PoseFilter(), 0.8
+    for number in range(60):
+        moved = replace(pose, wrist_position_m=np.array([speed_m_per_s * number / 30 - 0.5, 0, 0.5]))
+        shown = smooth(smooth.build(moved, 1.0), number / 30)
+    late_s = (moved.joints_m - shown.joints_m)[:, 0].mean() / speed_m_per_s
+    assert late_s < 0.04
+
+
+def test_a_picture_seen_twice_as_large_is_the_same_hand(find):
+    canvas = frame(0)
+    small, large = (Tracker(find).update(one, 0.0) for one in (canvas, cv2.resize(canvas, None, fx=2, fy=2)))
+    for one, other in zip(*(sorted(hands, key=lambda hand: hand.side) for hands in (small, large)), strict=True):
+        assert np.linalg.norm(one.joints_m - other.joints_m, axis=1).mean() < 0.04
