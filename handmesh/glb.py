@@ -5,6 +5,7 @@ Written here because `pygltflib` would bring eight more packages for one header 
 
 import json
 import struct
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -16,7 +17,7 @@ from handmesh.files import atomic_write
 from handmesh.hand import Hand
 
 CAMERA_TO_GLTF = np.array([1.0, -1.0, -1.0])  # x right, y up, z backward: half a turn around x
-UNSIGNED_SHORT, FLOAT = 5123, 5126
+COMPONENTS = {"|u1": 5121, "<u2": 5123, "<f4": 5126}
 VERTICES, INDICES = 34962, 34963  # what a buffer view is for
 SRGB_GAMMA = 2.2  # glTF's colours are linear
 
@@ -36,43 +37,75 @@ def glb_bytes(hands: Sequence[Hand], faces: dict[str, np.ndarray]) -> bytes:
     Args:
         faces: triangles (F, 3) of right and left hands, outward, of at most 65535 vertices.
     """
-    binary = bytearray()
-    content: dict[str, list] = {key: [] for key in ("nodes", "meshes", "materials", "accessors", "bufferViews")}
-
-    def add(array: np.ndarray, use: int, **description: object) -> int:
-        content["bufferViews"].append(
-            {"buffer": 0, "byteOffset": len(binary), "byteLength": array.nbytes, "target": use}
-        )
-        content["accessors"].append({"bufferView": len(content["bufferViews"]) - 1, "count": len(array), **description})
-        binary.extend(array.tobytes() + bytes(-array.nbytes % 4))
-        return len(content["accessors"]) - 1
-
+    scene, sides = Scene(), Counter()
     for hand in hands:
-        if not np.isfinite(hand.vertices_m).all():
-            continue
-        vertices, triangles = (hand.vertices_m * CAMERA_TO_GLTF).astype("<f4"), faces[hand.side]
-        normals = vertex_normals(vertices.astype(float), triangles).astype("<f4")
-        bounds = {"min": vertices.min(axis=0).tolist(), "max": vertices.max(axis=0).tolist()}
-        attributes = {
-            "POSITION": add(vertices, VERTICES, componentType=FLOAT, type="VEC3", **bounds),
-            "NORMAL": add(normals, VERTICES, componentType=FLOAT, type="VEC3"),
-        }
-        indices = add(triangles.astype("<u2").ravel(), INDICES, componentType=UNSIGNED_SHORT, type="SCALAR")
-        primitive = {"attributes": attributes, "indices": indices, "material": len(content["materials"])}
-        number = sum(node["name"].startswith(hand.side) for node in content["nodes"]) + 1
-        content["nodes"].append({"name": f"{hand.side}_{number}", "mesh": len(content["meshes"])})
-        content["meshes"].append({"name": f"{hand.side}_{number}", "primitives": [primitive]})
-        content["materials"].append(_material(hand.side))
+        if np.isfinite(hand.vertices_m).all():
+            sides[hand.side] += 1
+            name = f"{hand.side}_{sides[hand.side]}"
+            mesh = scene.mesh(name, hand.vertices_m * CAMERA_TO_GLTF, faces[hand.side], hand.side)
+            scene.roots.append(scene.add("nodes", name=name, mesh=mesh))
+    return scene.to_bytes()
 
-    document: dict[str, object] = {"asset": {"version": "2.0", "generator": "handmesh"}, "scene": 0, "scenes": [{}]}
-    if binary:  # glTF allows no empty lists
-        document |= content | {
-            "scenes": [{"nodes": list(range(len(content["nodes"])))}],
-            "buffers": [{"byteLength": len(binary)}],
+
+class Scene:
+    """A glTF file as it grows.
+
+    Attributes:
+        roots: numbers of the nodes that nothing is above.
+    """
+
+    def __init__(self) -> None:
+        self.roots: list[int] = []
+        self._content: dict[str, list[dict]] = {}
+        self._binary = bytearray()
+
+    def add(self, kind: str, **description: object) -> int:
+        """Add a node, skin, animation, ...; returns its number among its kind."""
+        several = self._content.setdefault(kind, [])
+        several.append(description)
+        return len(several) - 1
+
+    def array(self, values: np.ndarray, kind: str, target: int | None = None, bounds: bool = False) -> int:
+        """Add numbers, `kind` as glTF names their shape (`VEC3`, ...); returns the number of the accessor.
+
+        Args:
+            target: what the buffer view is for, where it is for the graphics card.
+            bounds: state the smallest and largest values.
+        """
+        used = {} if target is None else {"target": target}
+        view = self.add("bufferViews", buffer=0, byteOffset=len(self._binary), byteLength=values.nbytes, **used)
+        self._binary.extend(values.tobytes() + bytes(-values.nbytes % 4))
+        limits: dict[str, object] = {}
+        if bounds:
+            flat = values.reshape(len(values), -1)
+            limits = {"min": flat.min(axis=0).tolist(), "max": flat.max(axis=0).tolist()}
+        number = COMPONENTS[values.dtype.str]
+        return self.add("accessors", bufferView=view, count=len(values), type=kind, componentType=number, **limits)
+
+    def mesh(self, name: str, vertices: np.ndarray, faces: np.ndarray, side: str, **attributes: int) -> int:
+        """Add the surface of a hand, vertices (V, 3) in glTF's frame; `attributes` are accessors of its vertices."""
+        vertices = vertices.astype("<f4")
+        normals = vertex_normals(vertices.astype(float), faces).astype("<f4")
+        attributes |= {
+            "POSITION": self.array(vertices, "VEC3", VERTICES, bounds=True),
+            "NORMAL": self.array(normals, "VEC3", VERTICES),
         }
-    text = json.dumps(document, separators=(",", ":")).encode()
-    chunks = _chunk(b"JSON", text + b" " * (-len(text) % 4)) + (_chunk(b"BIN\0", bytes(binary)) if binary else b"")
-    return struct.pack("<4sII", b"glTF", 2, 12 + len(chunks)) + chunks
+        indices = self.array(faces.astype("<u2").ravel(), "SCALAR", INDICES)
+        material = self.add("materials", **_material(side))
+        return self.add(
+            "meshes", name=name, primitives=[{"attributes": attributes, "indices": indices, "material": material}]
+        )
+
+    def to_bytes(self) -> bytes:
+        """The file."""
+        document: dict[str, object] = {"asset": {"version": "2.0", "generator": "handmesh"}, "scene": 0, "scenes": [{}]}
+        if self._binary:  # glTF allows no empty lists
+            scenes, buffers = [{"nodes": self.roots}], [{"byteLength": len(self._binary)}]
+            document |= {**self._content, "scenes": scenes, "buffers": buffers}
+        text = json.dumps(document, separators=(",", ":")).encode()
+        chunks = _chunk(b"JSON", text + b" " * (-len(text) % 4))
+        chunks += _chunk(b"BIN\0", bytes(self._binary)) if self._binary else b""
+        return struct.pack("<4sII", b"glTF", 2, 12 + len(chunks)) + chunks
 
 
 def _chunk(kind: bytes, content: bytes) -> bytes:

@@ -1,4 +1,5 @@
-"""What is written of a video: its hands as arrays, joint angles as a table, and the video with the meshes over it."""
+"""What is written of a video: its hands as arrays, joint angles as a table, an animated rig, and the video with the
+meshes over it."""
 
 import csv
 import tempfile
@@ -13,6 +14,7 @@ from handmesh.files import atomic_write, replaced
 from handmesh.hand import RIGHT
 from handmesh.hand_model import load_hand_model
 from handmesh.joints import JOINT_NAMES, NUM_JOINTS
+from handmesh.rig import animated_glb, by_track
 from handmesh.skeleton import ANGLE_NAMES, BONES, NUM_BONES
 from handmesh.tracking import TrackedHand
 from handmesh.video import Frame, VideoWriter
@@ -47,7 +49,7 @@ class VideoResults:
     files appear under their names when the block ends, also where it ends early.
 
     Args:
-        folder, name: files are `FOLDER/NAME_hands.npz`, `NAME_angles.csv` and `NAME_overlay.mp4`.
+        folder, name: files are `FOLDER/NAME_hands.npz`, `NAME_angles.csv`, `NAME_overlay.mp4` and `NAME.glb`.
         faces: triangles of right and left hands.
     """
 
@@ -73,6 +75,8 @@ class VideoResults:
             with atomic_write(self._file("hands.npz")) as file:
                 np.savez_compressed(file, **arrays, faces=self.faces[RIGHT])
             self._write_angles(rows)
+            with atomic_write(self.path.with_name(f"{self.path.name}.glb")) as file:
+                file.write(animated_glb(by_track(rows), self.faces))
 
     def add(self, frame: Frame, hands: Sequence[TrackedHand]) -> np.ndarray:
         """Write the hands of the next frame; returns it with their meshes over it."""

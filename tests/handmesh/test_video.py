@@ -6,6 +6,7 @@ from itertools import pairwise
 import cv2
 import numpy as np
 import pytest
+import trimesh
 
 import handmesh
 from handmesh.cli import main
@@ -98,6 +99,8 @@ def test_the_command_writes_arrays_angles_and_the_picture(clip, tmp_path, capsys
         assert rows["bridged"].sum() == len(HIDDEN)
         lengths = rows["size"][rows["right"]]
     assert np.ptp(lengths[-5:]) / lengths[-1] < 0.01
+    scene = trimesh.load(tmp_path / "clip.glb", process=False)
+    assert len(scene.geometry) == 2
     lines = (tmp_path / "clip_angles.csv").read_text().splitlines()
     assert lines[0].split(",")[5:] == list(ANGLE_NAMES)
     assert len(lines) == 1 + 2 * FRAMES
