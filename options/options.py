@@ -170,6 +170,13 @@ class Options:
     train_samples: int = _generated(
         2000, "synth: training images to write", limits=(0, 10_000_000), phases=(SYNTH,), belongs_to=CALL
     )
+    clips: int = _generated(
+        0,
+        "synth: so many videos of a moving hand instead, each with its truth, to DATA_DIR/clips",
+        limits=(0, 100_000),
+        phases=(SYNTH,),
+        belongs_to=CALL,
+    )
     eval_samples: int = _generated(
         200, "synth: evaluation images to write", limits=(0, 10_000_000), phases=(SYNTH,), belongs_to=CALL
     )

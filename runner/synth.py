@@ -23,6 +23,7 @@ from handmesh.geometry import project
 from handmesh.images import read_image
 from handmesh.joints import NUM_JOINTS
 from options import Options
+from runner.synth_clips import synthesize_clips
 from runner.training_data import generator_recipe, generator_settings
 
 STREAMS = {"training": TRAINING, "evaluation": EVALUATION}
@@ -75,6 +76,9 @@ def synthesize(options: Options) -> None:
     Raises:
         InputError: the folder holds other data, or an input folder cannot be used.
     """
+    if options.clips:
+        synthesize_clips(options)
+        return
     root = options.data_root
     recipe = generator_recipe(options) | {name: getattr(options, name) for name in ("train_samples", "eval_samples")}
     if _is_complete(root, recipe):

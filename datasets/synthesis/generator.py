@@ -104,15 +104,15 @@ class HandGenerator:
         return Renderer(self.hand, settings.skins, settings.environments, settings.backgrounds)
 
     @cached_property
-    def _joint_regressor(self) -> np.ndarray:
+    def joint_regressor(self) -> np.ndarray:
         return load_template(OPEN_HAND).joint_regressor
 
     @cached_property
-    def _radii(self) -> np.ndarray:
+    def radii(self) -> np.ndarray:
         return capsule_radii(self.hand)
 
     @cached_property
-    def _sensor(self) -> Sensor:
+    def sensor(self) -> Sensor:
         return Sensor()
 
     def prepare(self) -> None:
@@ -124,7 +124,7 @@ class HandGenerator:
         rng = np.random.default_rng((self.settings.seed, stream, index, DOMAIN))
         hand = self.hand
         vertices, joints, tips = hand.shaped(*sample_shape(rng, hand))
-        settler = Settler(joints, tips, hand.axes, self._radii * joints_scale(hand, joints))
+        settler = Settler(joints, tips, hand.axes, self.radii * joints_scale(hand, joints))
         pose = sample_pose(rng, settler)
         posed = skin(vertices, hand.weights, bone_transforms(pose.angles, joints, hand.axes))
         for _ in range(RENDER_ATTEMPTS):
@@ -133,7 +133,7 @@ class HandGenerator:
             rendering = self.renderer.render(arm, view, pose.held, rng, self.settings.clear)
             if rendering.visible > (CLEAR_VISIBLE if self.settings.clear else LEAST_VISIBLE):
                 break
-        image, mask = self._sensor.capture(rendering.light, rng), rendering.mask
+        image, mask = self.sensor.capture(rendering.light, rng), rendering.mask
         placed, K = arm.vertices[hand.model_vertices].astype(np.float64), view.K
         if self.settings.left:
             mirrored = mirror(HandSample(image, mask, project(placed, K), placed, K))
@@ -143,7 +143,7 @@ class HandGenerator:
             mask=mask,
             K=K,
             vertices_m=placed,
-            joints_m=self._joint_regressor @ placed,
+            joints_m=self.joint_regressor @ placed,
             family=pose.family,
             view=shown_side(arm.vertices[hand.arm_end].mean(axis=0), view),
             tone=next(name for name, least in TONES.items() if rendering.tone >= least),

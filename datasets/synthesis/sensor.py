@@ -28,8 +28,14 @@ class Sensor:
         rng = np.random.default_rng(15485863)
         self.noise = rng.standard_normal((NOISE_SIZE, NOISE_SIZE, 3), np.float32)
 
-    def capture(self, light: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-        """RGB uint8 (S, S, 3) of exposed linear light (S, S, 3): white balance, blur, noise and tone curve."""
+    def capture(
+        self, light: np.ndarray, rng: np.random.Generator, noise_rng: np.random.Generator | None = None
+    ) -> np.ndarray:
+        """RGB uint8 (S, S, 3) of exposed linear light (S, S, 3): white balance, blur, noise and tone curve.
+
+        Args:
+            noise_rng: of the noise, where it is to differ between pictures that are alike in the rest.
+        """
         size = light.shape[0]
         light = light * rng.normal(1, 0.05, 3).clip(0.8, 1.25).astype(np.float32)
         blur = rng.random()
@@ -37,7 +43,7 @@ class Sensor:
             light = cv2.GaussianBlur(light, None, rng.uniform(0.3, 0.95))
         elif blur < 0.66:
             light = cv2.filter2D(light, -1, _motion_kernel(rng))
-        top, left = rng.integers(0, NOISE_SIZE - size, 2)
+        top, left = (noise_rng or rng).integers(0, NOISE_SIZE - size, 2)
         noise = self.noise[top : top + size, left : left + size]
         if rng.random() < 0.5:  # what demosaicing and noise reduction leave is smooth
             noise = 1.8 * cv2.GaussianBlur(noise, None, rng.uniform(0.5, 0.9))
