@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
+from handmesh.bvh import bvh_text
 from handmesh.drawing.photo import draw_overlay
 from handmesh.files import atomic_write, replaced
 from handmesh.hand import RIGHT
@@ -49,7 +50,8 @@ class VideoResults:
     files appear under their names when the block ends, also where it ends early.
 
     Args:
-        folder, name: files are `FOLDER/NAME_hands.npz`, `NAME_angles.csv`, `NAME_overlay.mp4` and `NAME.glb`.
+        folder, name: files are `FOLDER/NAME_hands.npz`, `NAME_angles.csv`, `NAME_overlay.mp4`, `NAME.glb` and, for each
+            hand, `NAME_right_1.bvh`.
         faces: triangles of right and left hands.
     """
 
@@ -75,8 +77,12 @@ class VideoResults:
             with atomic_write(self._file("hands.npz")) as file:
                 np.savez_compressed(file, **arrays, faces=self.faces[RIGHT])
             self._write_angles(rows)
+            tracks = by_track(rows)
             with atomic_write(self.path.with_name(f"{self.path.name}.glb")) as file:
-                file.write(animated_glb(by_track(rows), self.faces))
+                file.write(animated_glb(tracks, self.faces))
+            for name, own in tracks.items():
+                with atomic_write(self._file(f"{name}.bvh"), "w") as text:
+                    text.write(bvh_text(own))
 
     def add(self, frame: Frame, hands: Sequence[TrackedHand]) -> np.ndarray:
         """Write the hands of the next frame; returns it with their meshes over it."""

@@ -3,14 +3,16 @@
 import json
 import struct
 
+import bvh
 import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 
-from handmesh.hand_model import load_hand_model
+from handmesh.bvh import bvh_text
+from handmesh.hand_model import Posture, load_hand_model
 from handmesh.pose import HandPose
 from handmesh.rig import animated_glb, by_track
-from handmesh.skeleton import ANGLE_NAMES, BONES, FREE, LIMITS
+from handmesh.skeleton import ANGLE_NAMES, BONES, FREE, LIMITS, PARENTS
 from handmesh.video_results import row_type
 
 FRAMES = 7
@@ -121,6 +123,34 @@ def test_rotations_do_not_jump_to_the_other_sign(rows, faces):
             values = reader.array(animation["samplers"][channel["sampler"]]["output"])
             assert ((values[1:] * values[:-1]).sum(axis=1) >= 0).all()
             np.testing.assert_allclose(np.linalg.norm(values, axis=1), 1, atol=1e-5)
+
+
+def test_bvh_is_read_back_with_the_bones_where_they_were(rows):
+    model = load_hand_model()
+    for own in by_track(rows).values():
+        motion = bvh.Bvh(bvh_text(own))
+        assert motion.nframes == FRAMES
+        assert motion.frame_time == pytest.approx(1 / 30, abs=1e-5)
+        world = {}
+        for bone, name in enumerate(BONES):
+            parent = world[BONES[PARENTS[bone]]] if bone else np.eye(4)
+            local = np.eye(4)
+            turns = [motion.frame_joint_channel(4, name, f"{axis}rotation") for axis in "ZXY"]
+            local[:3, :3] = Rotation.from_euler("ZXY", turns, degrees=True).as_matrix()
+            places = [motion.frame_joint_channel(4, name, f"{axis}position") for axis in "XYZ"] if not bone else []
+            local[:3, 3] = places or motion.joint_offset(name)
+            world[name] = parent @ local
+        side = "right" if own["right"][0] else "left"
+        row = own[4]
+        pose = HandPose(
+            side, row["angles"], row["angles"], row["shape"], row["size"], row["wrist_pose"][:3, :3],
+            row["wrist_pose"][:3, 3],
+        )  # fmt: skip
+        posture = Posture(pose.angles[None].astype(float), pose.shape[None].astype(float))
+        mirror = np.diag([-1.0, 1, 1]) if side == "left" else np.eye(3)
+        origins = row["size"] * model.bones(posture).origins[0] @ mirror @ pose.wrist_rotation.T + pose.wrist_position_m
+        found = np.array([world[name][:3, 3] for name in BONES])
+        np.testing.assert_allclose(found / 100 * [1, -1, -1], origins, atol=1e-4)
 
 
 def test_a_video_without_hands_is_an_empty_scene(rows, faces):
