@@ -1,10 +1,10 @@
 """Poses over time without their jitter: one-euro filters (Casiez et al. 2012) on place, turn and joint angles, and one
 size and shape for a hand.
 
-The filters are causal. What rests is smoothed more than what moves: a slow hand does not shake, and a fast one is not
-late.
+What rests is smoothed more than what moves: a slow hand does not shake, and a fast one is not late.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -19,27 +19,32 @@ PLACE, DEPTH, TURN, ANGLES = (1.5, 20.0), (0.7, 3.0), (1.5, 2.0), (1.2, 0.6)
 
 
 @dataclass
-class PoseFilter:
-    """The filters of one hand."""
+class Build:
+    """Size and shape of one hand: means over its frames."""
 
     weight: float = 0.0
     log_size: float = 0.0
     shape: np.ndarray | float = 0.0
-    _filters: dict[str, list[OneEuroFilter]] = field(default_factory=dict)
-    _quaternion: np.ndarray | None = None
 
-    def build(self, pose: HandPose, weight: float) -> HandPose:
-        """The pose with the size and shape of the hand, means of all so far; it stays where it is in the picture.
-
-        Args:
-            weight: of this pose in the means.
-        """
+    def learn(self, pose: HandPose, weight: float) -> None:
+        """Take in a frame; `weight` is its own in the means."""
         self.weight += weight
         share = weight / self.weight
         self.log_size += share * (np.log(pose.size) - self.log_size)
         self.shape = self.shape + share * (pose.shape - self.shape)
+
+    def __call__(self, pose: HandPose) -> HandPose:
+        """The pose with this size and shape; it stays where it is in the picture."""
         built = replace(pose, size=float(np.exp(self.log_size)), shape=np.asarray(self.shape))
         return replace(built, wrist_position_m=pose.wrist_position_m * (built.length_m / pose.length_m))
+
+
+@dataclass
+class PoseFilter:
+    """The filters of one hand."""
+
+    _filters: dict[str, list[OneEuroFilter]] = field(default_factory=dict)
+    _quaternion: np.ndarray | None = None
 
     def __call__(self, pose: HandPose, time_s: float) -> HandPose:
         """The smoothed pose at a time, later than that of the call before."""
@@ -62,3 +67,24 @@ class PoseFilter:
         if name not in self._filters:
             self._filters[name] = [OneEuroFilter(RATE_HZ, least, slope) for _ in values]
         return np.array([one(float(value), time_s) for one, value in zip(self._filters[name], values, strict=True)])
+
+
+def smooth_track(poses: Sequence[HandPose], times_s: Sequence[float]) -> list[HandPose]:
+    """All poses of a hand, smoothed without being late: the means of a filter that runs forward in time and one that runs
+    backward."""
+    forward, backward = PoseFilter(), PoseFilter()
+    ahead = [forward(pose, time) for pose, time in zip(poses, times_s, strict=True)]
+    last = times_s[-1]
+    back = [backward(pose, last - time) for pose, time in zip(reversed(poses), reversed(times_s), strict=True)][::-1]
+    return [_mean(one, other) for one, other in zip(ahead, back, strict=True)]
+
+
+def _mean(one: HandPose, other: HandPose) -> HandPose:
+    turns = [quaternions(rotation_vector(pose.wrist_rotation)) for pose in (one, other)]
+    turns[1] = turns[1] * (1 if turns[0] @ turns[1] >= 0 else -1)
+    return replace(
+        one,
+        angles=(one.angles + other.angles) / 2,
+        wrist_rotation=quaternion_matrix(turns[0] + turns[1]),
+        wrist_position_m=(one.wrist_position_m + other.wrist_position_m) / 2,
+    )

@@ -3,6 +3,7 @@
 A hand that was seen is looked for where it should be now; the detector runs when a hand may have appeared or was lost.
 """
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import count
 
@@ -17,7 +18,7 @@ from handmesh.hand import LEFT, Hand
 from handmesh.images import Picture, as_image
 from handmesh.palm import box_containment
 from handmesh.pose import HandPose
-from handmesh.smoothing import PoseFilter
+from handmesh.smoothing import Build, PoseFilter, smooth_track
 
 DETECT_SECONDS = 0.3  # between two looks for hands that have appeared
 CHECK_SECONDS = 0.2  # between two questions whether what is tracked is still a hand
@@ -38,14 +39,18 @@ class TrackedHand:
         time_s: of the frame.
         pose: smoothed, with the size and shape of all frames so far; its mesh is in camera space.
         camera: of the frame.
-        seen: what the network saw of it in this frame; None while it is bridged.
+        bridged: whether the hand was not seen in this frame: it is shown where it should be.
+        confidence: as of `Hand`; 0 while it is bridged.
+        seen: what the network saw of it in this frame; None while it is bridged, and in what is read again from a file.
     """
 
     track: int
     time_s: float
     camera: Camera
     pose: HandPose
-    seen: Hand | None
+    bridged: bool
+    confidence: float
+    seen: Hand | None = None
 
     @property
     def side(self) -> str:
@@ -67,16 +72,6 @@ class TrackedHand:
         """Position (3,) of the wrist."""
         return self.joints_m[0]
 
-    @property
-    def bridged(self) -> bool:
-        """Whether the hand was not seen in this frame: it is shown where it should be."""
-        return self.seen is None
-
-    @property
-    def confidence(self) -> float:
-        """As of `Hand.confidence`; 0 while it is bridged."""
-        return 0.0 if self.seen is None else self.seen.confidence
-
 
 @dataclass
 class _Track:
@@ -88,6 +83,7 @@ class _Track:
     seen_s: float
     checked_s: float
     velocity: np.ndarray = field(default_factory=lambda: np.zeros(3))  # metres a second
+    build: Build = field(default_factory=Build)
     filter: PoseFilter = field(default_factory=PoseFilter)
     shown: HandPose | None = None
 
@@ -217,10 +213,31 @@ class Tracker:
     def _told(self, track: _Track, hand: Hand | None, camera: Camera, time_s: float) -> TrackedHand:
         if hand is None and track.shown is not None:
             place = track.shown.wrist_position_m + track.moved_since(time_s)
-            return TrackedHand(track.number, time_s, camera, replace(track.shown, wrist_position_m=place), None)
-        pose = track.filter.build(track.pose, max(0.0 if hand is None else hand.confidence, LEAST_WEIGHT))
+            moved = replace(track.shown, wrist_position_m=place)
+            return TrackedHand(track.number, time_s, camera, moved, bridged=True, confidence=0.0)
+        confidence = 0.0 if hand is None else hand.confidence
+        track.build.learn(track.pose, max(confidence, LEAST_WEIGHT))
+        pose = track.build(track.pose)
         track.shown = track.filter(pose, time_s) if self.smooth else pose
-        return TrackedHand(track.number, time_s, camera, track.shown, hand)
+        return TrackedHand(track.number, time_s, camera, track.shown, hand is None, confidence, hand)
+
+
+def whole_tracks(frames: Sequence[Sequence[TrackedHand]], smooth: bool = True) -> list[list[TrackedHand]]:
+    """The hands of all frames of a video, tracked without smoothing: with one size and shape each, from all of its frames,
+    and smoothed by the later ones, too."""
+    tracks: dict[int, list[TrackedHand]] = {}
+    for hands in frames:
+        for hand in hands:
+            tracks.setdefault(hand.track, []).append(hand)
+    poses: dict[int, Iterator[HandPose]] = {}
+    for number, own in tracks.items():
+        build = Build()
+        for hand in own:
+            if not hand.bridged:
+                build.learn(hand.pose, max(hand.confidence, LEAST_WEIGHT))
+        built = [build(hand.pose) for hand in own]
+        poses[number] = iter(smooth_track(built, [hand.time_s for hand in own]) if smooth else built)
+    return [[replace(hand, pose=next(poses[hand.track])) for hand in hands] for hands in frames]
 
 
 def _same(hand: Hand, other: Hand) -> bool:

@@ -2,7 +2,7 @@
 
 import sys
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,8 +15,8 @@ from handmesh.demo import DemoSettings
 from handmesh.errors import InputError
 from handmesh.files import printable, remove_leftovers
 from handmesh.finder import HandFinder
-from handmesh.tracking import Tracker
-from handmesh.video import CameraStream, VideoFile
+from handmesh.tracking import TrackedHand, Tracker, whole_tracks
+from handmesh.video import CameraStream, Frame, VideoFile
 from handmesh.video_results import VideoResults
 
 STOP_KEYS = (ord("q"), 27)  # the latter is Escape
@@ -60,26 +60,51 @@ def _process(
     frames: VideoFile | CameraStream, name: str, find: HandFinder, folder: Path, settings: DemoSettings, smooth: bool
 ) -> tuple[int, int]:
     """Write the results of one video; how many frames and different hands it has."""
-    window = _Window(name) if isinstance(frames, CameraStream) else None
-    path = frames.path if isinstance(frames, VideoFile) else Path(name)
-    tracker: Tracker | None = None
+    live = isinstance(frames, CameraStream)
     tracks: set[int] = set()
-    shown = tqdm(frames, total=frames.count or None, desc=name, unit="frame", dynamic_ncols=True)
     with VideoResults(folder, name, find.faces) as results:
+        window = _Window(name) if live else None
         try:
-            for frame in shown:
-                if tracker is None:
-                    size = frame.image.shape[:2]
-                    camera = find_camera(path, path.stem, *size, settings.fov_degrees, settings.K)
-                    tracker = Tracker(find, camera, smooth, settings.hand_length_m, settings.mirrored)
-                hands = tracker.update(frame.image, frame.time_s)
+            for frame, hands in (
+                _live(frames, name, find, settings, smooth) if live else _whole(frames, name, find, settings, smooth)
+            ):
+                overlay = results.add(frame, hands)
                 tracks |= {hand.track for hand in hands}
-                overlay = results.add(replace(frame, image=tracker.seen(frame.image)), hands)
                 if window is not None and not window.show(overlay):
                     break
         except KeyboardInterrupt:
             print("stopped: what was done so far is kept")
     return results.frames, len(tracks)
+
+
+def _live(
+    frames: VideoFile | CameraStream, name: str, find: HandFinder, settings: DemoSettings, smooth: bool
+) -> Iterator[tuple[Frame, list[TrackedHand]]]:
+    """Frames, as the hands are, with their hands, one after the other."""
+    path = frames.path if isinstance(frames, VideoFile) else Path(name)
+    tracker: Tracker | None = None
+    for frame in tqdm(frames, total=frames.count or None, desc=name, unit="frame", dynamic_ncols=True):
+        if tracker is None:
+            camera = find_camera(path, path.stem, *frame.image.shape[:2], settings.fov_degrees, settings.K)
+            tracker = Tracker(find, camera, smooth, settings.hand_length_m, settings.mirrored)
+        hands = tracker.update(frame.image, frame.time_s)
+        yield replace(frame, image=tracker.seen(frame.image)), hands
+
+
+def _whole(
+    frames: VideoFile, name: str, find: HandFinder, settings: DemoSettings, smooth: bool
+) -> Iterator[tuple[Frame, list[TrackedHand]]]:
+    """The same of a file, with size, shape and smoothing of each hand from all of its frames, the later ones too."""
+    found: list[list[TrackedHand]] = []
+    try:
+        for _, hands in _live(frames, name, find, settings, smooth=False):
+            found.append([replace(hand, seen=None) for hand in hands])  # crops and pictures are large
+    except KeyboardInterrupt:
+        print("stopped: what was done so far is kept")
+    found = whole_tracks(found, smooth)
+    for frame, hands in zip(frames, found, strict=False):
+        image = np.ascontiguousarray(frame.image[:, ::-1]) if settings.mirrored else frame.image
+        yield replace(frame, image=image), hands
 
 
 class _Window:

@@ -13,7 +13,7 @@ from handmesh.cli import main
 from handmesh.hand_model import load_hand_model, rotation_matrices
 from handmesh.pose import HandPose
 from handmesh.skeleton import ANGLE_NAMES
-from handmesh.smoothing import PoseFilter
+from handmesh.smoothing import Build, PoseFilter, smooth_track
 from handmesh.tracking import Tracker
 from handmesh.video import VideoFile, VideoWriter
 from tests.handmesh.test_detection import picture
@@ -186,7 +186,10 @@ def shaken(pose, rng):
 def test_a_hand_at_rest_does_not_shake(pose):
     rng, smooth = np.random.default_rng(0), PoseFilter()
     noisy = [shaken(pose, rng) for _ in range(90)]
-    quiet = [smooth(smooth.build(one, 1.0), number / 30) for number, one in enumerate(noisy)]
+    build, quiet = Build(), []
+    for number, one in enumerate(noisy):
+        build.learn(one, 1.0)
+        quiet.append(smooth(build(one), number / 30))
 
     def unrest(poses):
         return np.linalg.norm(np.diff([one.joints_m for one in poses], 2, axis=0), axis=-1)[30:].mean()
@@ -200,9 +203,18 @@ def test_a_fast_hand_is_not_late(pose):
     smooth, speed_m_per_s = PoseFilter(), 0.8
     for number in range(60):
         moved = replace(pose, wrist_position_m=np.array([speed_m_per_s * number / 30 - 0.5, 0, 0.5]))
-        shown = smooth(smooth.build(moved, 1.0), number / 30)
+        shown = smooth(moved, number / 30)
     late_s = (moved.joints_m - shown.joints_m)[:, 0].mean() / speed_m_per_s
     assert late_s < 0.04
+
+
+def test_smoothing_from_both_ends_is_not_late_at_all(pose):
+    times = np.arange(60) / 30
+    places = np.column_stack([0.1 * np.sin(4 * times), 0 * times, 0.5 + 0 * times])
+    poses = smooth_track([replace(pose, wrist_position_m=place) for place in places], list(times))
+    seen = np.array([one.wrist_position_m[0] for one in poses])[15:45]
+    lags = [np.abs(seen - 0.1 * np.sin(4 * (times[15:45] - lag))).mean() for lag in (-0.02, 0, 0.02)]
+    assert lags[1] == min(lags)
 
 
 def test_a_picture_seen_twice_as_large_is_the_same_hand(find):
