@@ -70,8 +70,8 @@ class PoseFilter:
 
 
 def smooth_track(poses: Sequence[HandPose], times_s: Sequence[float]) -> list[HandPose]:
-    """All poses of a hand, smoothed without being late: the means of a filter that runs forward in time and one that runs
-    backward."""
+    """All poses of a hand, smoothed without being late: the means of a filter that runs forward in time and of one that
+    runs backward."""
     forward, backward = PoseFilter(), PoseFilter()
     ahead = [forward(pose, time) for pose, time in zip(poses, times_s, strict=True)]
     last = times_s[-1]

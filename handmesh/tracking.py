@@ -223,8 +223,8 @@ class Tracker:
 
 
 def whole_tracks(frames: Sequence[Sequence[TrackedHand]], smooth: bool = True) -> list[list[TrackedHand]]:
-    """The hands of all frames of a video, tracked without smoothing: with one size and shape each, from all of its frames,
-    and smoothed by the later ones, too."""
+    """The hands of all frames of a video, tracked without smoothing: with one size and shape each, from all of its
+    frames, and smoothed by the later ones, too."""
     tracks: dict[int, list[TrackedHand]] = {}
     for hands in frames:
         for hand in hands:

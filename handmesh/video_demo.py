@@ -65,9 +65,7 @@ def _process(
     with VideoResults(folder, name, find.faces) as results:
         window = _Window(name) if live else None
         try:
-            for frame, hands in (
-                _live(frames, name, find, settings, smooth) if live else _whole(frames, name, find, settings, smooth)
-            ):
+            for frame, hands in (_live if live else _whole)(frames, name, find, settings, smooth):
                 overlay = results.add(frame, hands)
                 tracks |= {hand.track for hand in hands}
                 if window is not None and not window.show(overlay):
@@ -98,7 +96,7 @@ def _whole(
     found: list[list[TrackedHand]] = []
     try:
         for _, hands in _live(frames, name, find, settings, smooth=False):
-            found.append([replace(hand, seen=None) for hand in hands])  # crops and pictures are large
+            found.append([replace(hand, seen=None, pose=replace(hand.pose)) for hand in hands])  # without what is large
     except KeyboardInterrupt:
         print("stopped: what was done so far is kept")
     found = whole_tracks(found, smooth)

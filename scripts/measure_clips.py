@@ -21,29 +21,36 @@ sys.path.insert(0, str(ROOT))
 
 from handmesh import SHIPPED, HandFinder, Tracker, load  # noqa: E402
 from handmesh.intrinsics import read_intrinsics  # noqa: E402
+from handmesh.tracking import whole_tracks  # noqa: E402
 from handmesh.video import VideoFile  # noqa: E402
 from utils.metrics import fit_similarity, point_errors  # noqa: E402
 
+SINGLE = "frame by frame"
+WAYS = (SINGLE, "tracked", "live", "whole")  # the last two smoothed, live as of a camera, whole as of a file
 LAGS_S = np.arange(-0.05, 0.15, 0.005)
 
 
-def follow(find: HandFinder, path: Path, smooth: bool | None) -> tuple[np.ndarray, list[tuple[int, str]], float]:
+def follow(find: HandFinder, path: Path, way: str) -> tuple[np.ndarray, list[tuple[int, str]], float]:
     """Joints (T, 21, 3), not a number where no hand was found, number and side of the hand in each frame, and seconds.
 
     Args:
-        smooth: of the tracker; None: each frame by itself.
+        way: one of `WAYS`.
     """
     K, tracker = None, None
-    joints, names, seconds = [], [], 0.0
+    found, seconds = [], 0.0
     for frame in VideoFile(path):
         if K is None:
             K = read_intrinsics(path.with_name(f"{path.stem}_K.json"), *frame.image.shape[:2])
-            tracker = Tracker(find, K, bool(smooth))
+            tracker = Tracker(find, K, smooth=way == "live")
         started = time.perf_counter()
-        hands = find(frame.image, K) if smooth is None else tracker.update(frame.image, frame.time_s)
+        found.append(find(frame.image, K) if way == SINGLE else tracker.update(frame.image, frame.time_s))
         seconds += time.perf_counter() - started
-        joints.append(hands[0].joints_m if hands else np.full((21, 3), np.nan))
-        names += [(0 if smooth is None else hands[0].track, hands[0].side)] if hands else []
+    if way == "whole":
+        started = time.perf_counter()
+        found = whole_tracks(found)
+        seconds += time.perf_counter() - started
+    joints = [hands[0].joints_m if hands else np.full((21, 3), np.nan) for hands in found]
+    names = [(0 if way == SINGLE else hands[0].track, hands[0].side) for hands in found if hands]
     return np.array(joints), names, seconds
 
 
@@ -64,14 +71,14 @@ def lag_s(joints: np.ndarray, truth: np.ndarray, times: np.ndarray) -> float:
     return float(LAGS_S[np.argmin(errors)])
 
 
-def report(name: str, find: HandFinder, clips: list[Path], smooth: bool | None) -> None:
+def report(find: HandFinder, clips: list[Path], way: str) -> None:
     """Print what was measured of one way to see the clips."""
     rows: dict[str, list] = {key: [] for key in ("joints", "wrist", "aligned", "camera", "lag")}
     lost, switches, sides, frames, seconds = 0, 0, 0, 0, 0.0
-    for path in tqdm(clips, unit="clip", desc=name, dynamic_ncols=True):
+    for path in tqdm(clips, unit="clip", desc=way, dynamic_ncols=True):
         with np.load(path.with_name(f"{path.stem}_truth.npz")) as arrays:
             truth, times = arrays["joints_m"], arrays["time_s"]
-        joints, names, passed = follow(find, path, smooth)
+        joints, names, passed = follow(find, path, way)
         there = np.isfinite(joints[:, 0, 0])
         lost, frames, seconds = lost + int((~there).sum()), frames + len(truth), seconds + passed
         switches += sum(one[0] != two[0] for one, two in zip(names[1:], names, strict=False))
@@ -85,7 +92,7 @@ def report(name: str, find: HandFinder, clips: list[Path], smooth: bool | None) 
         if there.sum() > len(times) / 2:
             rows["lag"].append(1000 * lag_s(joints, truth, times))
     mean = {key: np.mean(values) for key, values in rows.items()}
-    print(f"{name}: {frames / seconds:.1f} frames/s, {lost} of {frames} frames without a hand")
+    print(f"{way}: {frames / seconds:.1f} frames/s, {lost} of {frames} frames without a hand")
     print(f"  {switches} switches of identity, {sides} of side; lag {mean['lag']:.0f} ms")
     print(f"  acceleration error: joints {mean['joints']:.2f}, wrist {mean['wrist']:.2f} mm a frame squared")
     print(f"  joints after alignment {mean['aligned']:.2f} mm, in camera space {mean['camera']:.1f} mm")
@@ -97,8 +104,8 @@ def main() -> None:
     parser.add_argument("--network", type=Path, default=SHIPPED)
     arguments = parser.parse_args()
     find, clips = load(arguments.network), sorted(arguments.clips.glob("*.mp4"))
-    for name, smooth in (("frame by frame", None), ("tracked", False), ("smoothed", True)):
-        report(name, find, clips, smooth)
+    for way in WAYS:
+        report(find, clips, way)
 
 
 if __name__ == "__main__":
