@@ -18,7 +18,7 @@ from handmesh.runtime import DATA
 from handmesh.tracking import TrackedHand, Tracker
 from handmesh.video import track
 
-__version__ = "1.0.0"
+__version__ = "1.1.0"
 __all__ = ["Camera", "Hand", "HandFinder", "InputError", "TrackedHand", "Tracker", "load", "track"]
 
 SHIPPED = DATA / "cmr_mobile.onnx"

@@ -7,7 +7,7 @@
 `photos/ge_dev/labels.npz` has `names` of the images, `K` (N, 3, 3) and `xyz` (N, 21, 3), camera space, metres.
 `--predictions` measures what another program said, as `scripts/compare_mediapipe.py` writes it.
 
-Errors are of the joints after alignment. `corrected` ones are without what two definitions of the joints differ by: a
+Errors are of the joints after alignment. `corrected` is without what two definitions of the joints differ by: a
 constant offset of each joint in the palm's frame, fitted on four fifths of the photos and applied to the fifth.
 """
 
@@ -52,16 +52,16 @@ def aligned_errors(expected: np.ndarray, found: np.ndarray) -> np.ndarray:
     return np.array([1000 * point_errors(truth, fit_similarity(truth, one)[1]).mean() for truth, one in pairs])
 
 
-def corrected_errors(expected: np.ndarray, found: np.ndarray) -> np.ndarray:
-    """`aligned_errors` without what the definitions of the joints differ by."""
+def in_other_definition(expected: np.ndarray, found: np.ndarray) -> np.ndarray:
+    """Joints (N, 21, 3) of hands, camera space, moved to where those of the truth are on a hand: by a constant offset
+    of each in the palm's frame, fitted on the other photos."""
     aligned = np.array([fit_similarity(truth, one)[1] for truth, one in zip(expected, found, strict=True)])
-    frames = palm_frames(aligned)  # (N, 3, 3), as long as the palm
-    offsets = np.linalg.solve(frames[:, None], (expected - aligned)[..., None])[..., 0]
-    moved = np.empty_like(aligned)
-    for fold in np.array_split(np.arange(len(aligned)), FOLDS):
+    offsets = np.linalg.solve(palm_frames(aligned)[:, None], (expected - aligned)[..., None])[..., 0]
+    moved = np.empty_like(found)
+    for fold in np.array_split(np.arange(len(found)), FOLDS):
         mean = np.delete(offsets, fold, axis=0).mean(axis=0)
-        moved[fold] = aligned[fold] + np.einsum("nij,pj->npi", frames[fold], mean)
-    return aligned_errors(expected, moved)
+        moved[fold] = found[fold] + np.einsum("nij,pj->npi", palm_frames(found[fold]), mean)
+    return moved
 
 
 def report(expected: np.ndarray, predicted: dict[str, np.ndarray], names: np.ndarray) -> None:
@@ -72,13 +72,15 @@ def report(expected: np.ndarray, predicted: dict[str, np.ndarray], names: np.nda
     told = ", ".join(f"{count} {side}" for side, count in zip(sides, counts, strict=True))
     print(f"found in {found.sum()} of {len(found)} photos: {told}")
     raw = aligned_errors(truth, xyz)
-    errors = {"aligned": raw, "aligned, corrected": corrected_errors(truth, xyz)}
+    moved = in_other_definition(truth, xyz)
+    errors = {"aligned": raw, "aligned, corrected": aligned_errors(truth, moved)}
     if "in_camera" not in predicted or predicted["in_camera"]:
         errors["in camera space"] = 1000 * point_errors(truth, xyz).mean(axis=1)
-        scale = np.array([hand_length(one) / hand_length(other) for one, other in zip(truth, xyz, strict=True)])
-        depth = scale * xyz[..., 2].mean(axis=1) / truth[..., 2].mean(axis=1) - 1
-        off = f"{100 * np.median(depth):+.1f} %, {100 * np.median(abs(depth)):.1f} % without the sign"
-        print(f"depth off, length given, in the median: {off}")
+        for name, joints in (("length given", xyz), ("length given, corrected", moved)):
+            scale = np.array([hand_length(one) / hand_length(other) for one, other in zip(truth, joints, strict=True)])
+            depth = scale * joints[..., 2].mean(axis=1) / truth[..., 2].mean(axis=1) - 1
+            off = f"{100 * np.median(depth):+.1f} %, {100 * np.median(abs(depth)):.1f} % without the sign"
+            print(f"depth off, {name}, in the median: {off}")
     for name, values in errors.items():
         middle, high = np.percentile(values, [50, 95])
         print(f"{name:20} mean {values.mean():5.2f} median {middle:5.2f} 95 % {high:5.2f} mm")
