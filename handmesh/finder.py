@@ -22,7 +22,7 @@ from handmesh.view import HandView, view_of
 
 # Residual, in the crop, above which a hand is looked for again: the crop may have held half of it; first in a wider
 # crop, then around what was seen there.
-DOUBTFUL_PX = 6.0
+DOUBTFUL_PX = 8.0
 # Detector's probabilities of a right hand between which a network that does not tell sides sees both.
 UNSURE = (0.01, 0.99)
 # A network that tells sides says how probable the side is; below, it sees the other one too.
