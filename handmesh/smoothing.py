@@ -4,7 +4,7 @@ size and shape for a hand.
 What rests is smoothed more than what moves: a slow hand does not shake, and a fast one is not late.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -14,8 +14,9 @@ from handmesh.hand_model import quaternion_matrix, quaternions, rotation_vector
 from handmesh.pose import HandPose
 
 RATE_HZ = 30.0  # before two times are known
-# Cut-off in hertz at rest, and how much it rises with the speed.
-PLACE, DEPTH, TURN, ANGLES = (1.5, 20.0), (0.7, 3.0), (1.5, 2.0), (1.2, 0.6)
+# Cut-offs in hertz at rest, and how much they rise with the speed. What is not late by itself can be smoother.
+LIVE = {"place": (3.0, 40.0), "depth": (1.0, 15.0), "turn": (3.0, 6.0), "angles": (2.5, 2.0)}
+WHOLE = {"place": (1.5, 20.0), "depth": (0.7, 3.0), "turn": (1.5, 2.0), "angles": (1.2, 0.6)}
 
 
 @dataclass
@@ -41,29 +42,34 @@ class Build:
 
 @dataclass
 class PoseFilter:
-    """The filters of one hand."""
+    """The filters of one hand.
 
+    Attributes:
+        cutoffs: `LIVE` or `WHOLE`.
+    """
+
+    cutoffs: Mapping[str, tuple[float, float]] = field(default_factory=LIVE.copy)
     _filters: dict[str, list[OneEuroFilter]] = field(default_factory=dict)
     _quaternion: np.ndarray | None = None
 
     def __call__(self, pose: HandPose, time_s: float) -> HandPose:
         """The smoothed pose at a time, later than that of the call before."""
         x, y, z = pose.wrist_position_m
-        ray = self._filtered("place", np.array([x / z, y / z]), PLACE, time_s)
-        depth = np.exp(self._filtered("depth", np.log([z]), DEPTH, time_s)[0])
+        ray = self._filtered("place", np.array([x / z, y / z]), time_s)
+        depth = np.exp(self._filtered("depth", np.log([z]), time_s)[0])
         quaternion = quaternions(rotation_vector(pose.wrist_rotation))
         if self._quaternion is not None and quaternion @ self._quaternion < 0:
             quaternion = -quaternion
         self._quaternion = quaternion
         return replace(
             pose,
-            angles=self._filtered("angles", pose.angles, ANGLES, time_s),
-            wrist_rotation=quaternion_matrix(self._filtered("turn", quaternion, TURN, time_s)),
+            angles=self._filtered("angles", pose.angles, time_s),
+            wrist_rotation=quaternion_matrix(self._filtered("turn", quaternion, time_s)),
             wrist_position_m=depth * np.array([*ray, 1.0]),
         )
 
-    def _filtered(self, name: str, values: np.ndarray, cutoff: tuple[float, float], time_s: float) -> np.ndarray:
-        least, slope = cutoff
+    def _filtered(self, name: str, values: np.ndarray, time_s: float) -> np.ndarray:
+        least, slope = self.cutoffs[name]
         if name not in self._filters:
             self._filters[name] = [OneEuroFilter(RATE_HZ, least, slope) for _ in values]
         return np.array([one(float(value), time_s) for one, value in zip(self._filters[name], values, strict=True)])
@@ -72,7 +78,7 @@ class PoseFilter:
 def smooth_track(poses: Sequence[HandPose], times_s: Sequence[float]) -> list[HandPose]:
     """All poses of a hand, smoothed without being late: the means of a filter that runs forward in time and of one that
     runs backward."""
-    forward, backward = PoseFilter(), PoseFilter()
+    forward, backward = PoseFilter(WHOLE), PoseFilter(WHOLE)
     ahead = [forward(pose, time) for pose, time in zip(poses, times_s, strict=True)]
     last = times_s[-1]
     back = [backward(pose, last - time) for pose, time in zip(reversed(poses), reversed(times_s), strict=True)][::-1]
