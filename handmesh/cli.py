@@ -13,6 +13,7 @@ from handmesh.detector import DETECT
 from handmesh.errors import InputError
 from handmesh.files import printable
 from handmesh.hand import LEFT, RIGHT
+from handmesh.image_folder import find_images
 from handmesh.results import DEFAULT_RESULTS, RESULTS
 from handmesh.video import VIDEO_SUFFIXES
 from handmesh.video_demo import run_videos
@@ -79,5 +80,6 @@ def _run(options: argparse.Namespace) -> int:
     if not images and not videos:
         raise InputError("nothing to look at: name images, folders or videos, or a --camera")
     find = load(options.network)
-    status = run_videos(find, videos, options.out, settings, not options.no_smooth) if videos else 0
+    taken = {entry.name for entry in find_images(images)[0]} if images and videos else ()
+    status = run_videos(find, videos, options.out, settings, not options.no_smooth, taken) if videos else 0
     return max(status, run(find, images, options.out, settings) if images else 0)

@@ -37,7 +37,8 @@ def glb_bytes(hands: Sequence[Hand], faces: dict[str, np.ndarray]) -> bytes:
     Args:
         faces: triangles (F, 3) of right and left hands, outward, of at most 65535 vertices.
     """
-    scene, sides = Scene(), Counter()
+    scene = Scene()
+    sides: Counter[str] = Counter()
     for hand in hands:
         if np.isfinite(hand.vertices_m).all():
             sides[hand.side] += 1

@@ -64,7 +64,7 @@ def _hand(hand: Hand) -> dict:
         "translation_m": _rounded(hand.translation_m, DECIMALS_M),
         "depth_m": round(hand.depth_m, DECIMALS_M),
         "depth_deviation_m": None if np.isnan(hand.depth_deviation_m) else round(hand.depth_deviation_m, DECIMALS_M),
-        "pose": _pose(hand.pose) if hand.has_pose else None,
+        "pose": _pose(hand.pose) if hand.has_pose and np.isfinite(hand.vertices_m).all() else None,
         "residual_px": round(hand.residual_px, 3) if np.isfinite(hand.residual_px) else None,
         "position_reliable": hand.success,
         "confidence": round(hand.confidence, 4),

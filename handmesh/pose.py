@@ -9,6 +9,7 @@ from functools import cached_property
 
 import numpy as np
 
+from handmesh.errors import InputError
 from handmesh.hand_model import (
     HandModel,
     Posture,
@@ -27,6 +28,7 @@ PRIOR_WEIGHT = 0.05  # of the prior's log probability
 SIZE_SIGMA = 0.08  # of the logarithm of people's sizes
 ITERATIONS = 5
 DAMPING, LARGEST_STEP = 1e-2, 0.5  # of the normal equations; radians, and unitless for size and shape
+LEAST_CURVATURE = 1e-9  # of what neither mesh nor landmarks say
 PALM = (0, 5, 9, 13, 17)  # joints that move little against each other
 MIRROR = np.diag([-1.0, 1.0, 1.0])
 PLACE = 7  # numbers that say where a hand is and how large: rotation, translation, size
@@ -141,7 +143,7 @@ class _Fit:
         """Change the unknowns for the better."""
         matrix, vector = self._equations()
         diagonal = np.arange(matrix.shape[1])
-        matrix[:, diagonal, diagonal] *= 1 + DAMPING
+        matrix[:, diagonal, diagonal] = matrix[:, diagonal, diagonal] * (1 + DAMPING) + LEAST_CURVATURE
         step = np.linalg.solve(matrix, vector[..., None])[..., 0]
         size = np.abs(np.delete(step, [3, 4, 5], axis=1)).max(axis=1, keepdims=True)
         step *= np.minimum(1, LARGEST_STEP / np.maximum(size, 1e-9))
@@ -157,6 +159,7 @@ class _Fit:
     def result(self) -> FittedHands:
         """The hands as they are now."""
         matrix, _ = self._equations()
+        matrix += LEAST_CURVATURE * np.eye(matrix.shape[1])
         variances = np.diagonal(np.linalg.inv(matrix), axis1=1, axis2=2)[:, PLACE : PLACE + len(FREE)]
         size = np.exp(self.log_size)
         vertices = size[:, None, None] * self.model.pose(self.posture)[0] @ self.rotation.swapaxes(1, 2)
@@ -282,7 +285,12 @@ def pose_of(
         vertices_m: (V, 3) of the open hand's template, camera space.
         landmarks_px: (21, 2), of the picture, and landmark_confidence (21,).
         K: (3, 3) of the picture.
+
+    Raises:
+        InputError: they are not finite.
     """
+    if not (np.isfinite(vertices_m).all() and np.isfinite(landmarks_px).all()):
+        raise InputError("the hand's mesh or landmarks are not finite: it has no pose")
     mirror = MIRROR if side == "left" else np.eye(3)
     if side == "left":
         landmarks_px = landmarks_px * [-1, 1] + [2 * K[0, 2], 0]

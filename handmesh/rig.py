@@ -1,6 +1,7 @@
 """Tracked hands as animated characters: a skinned mesh on the open hand's bones, as binary glTF."""
 
 import numpy as np
+from numpy.lib.recfunctions import repack_fields
 
 from handmesh.glb import CAMERA_TO_GLTF, VERTICES, Scene
 from handmesh.hand_model import load_hand_model, quaternions, rotation_vector
@@ -66,10 +67,10 @@ def _add_hand(scene: Scene, name: str, row: np.ndarray, faces: dict[str, np.ndar
     )
     inverse = np.tile(np.eye(4, dtype="<f4"), (len(BONES), 1, 1))
     inverse[:, 3, :3] = -joints  # glTF's matrices are written column after column
-    nodes = {}
+    nodes: dict[int, int] = {}
     for bone in reversed(range(len(BONES))):  # a node names those below it
         offset = joints[bone] - (joints[PARENTS[bone]] if bone else 0)
-        below = [nodes[child] for child in np.flatnonzero(bone == PARENTS)]
+        below = [nodes[int(child)] for child in np.flatnonzero(bone == PARENTS)]
         linked = {"children": below} if below else {}
         nodes[bone] = scene.add("nodes", name=f"{name}_{BONES[bone]}", translation=offset.tolist(), **linked)
     bones = [nodes[bone] for bone in range(len(BONES))]
@@ -89,6 +90,8 @@ def _steady(rotations: np.ndarray) -> np.ndarray:
 def by_track(rows: np.ndarray) -> dict[str, np.ndarray]:
     """Rows of each hand by its name, `right_1`, `left_2`: side and number of the track."""
     tracks: dict[str, np.ndarray] = {}
+    kept = [name for name in rows.dtype.names or () if name != "vertices_m"]  # the rest fits in memory
+    rows = repack_fields(rows[kept])  # type: ignore[index]
     for number in np.unique(rows["track"]):
         own = rows[rows["track"] == number]
         tracks[f"{'right' if own['right'][0] else 'left'}_{number}"] = own

@@ -15,7 +15,7 @@ from handmesh.pose import HandPose
 
 RATE_HZ = 30.0  # before two times are known
 # Cut-offs in hertz at rest, and how much they rise with the speed. What is not late by itself can be smoother.
-LIVE = {"place": (3.0, 40.0), "depth": (1.0, 15.0), "turn": (3.0, 6.0), "angles": (2.5, 2.0)}
+LIVE = {"place": (2.5, 30.0), "depth": (0.8, 8.0), "turn": (2.5, 5.0), "angles": (2.0, 1.5)}
 WHOLE = {"place": (1.5, 20.0), "depth": (0.7, 3.0), "turn": (1.5, 2.0), "angles": (1.2, 0.6)}
 
 
@@ -37,7 +37,8 @@ class Build:
     def __call__(self, pose: HandPose) -> HandPose:
         """The pose with this size and shape; it stays where it is in the picture."""
         built = replace(pose, size=float(np.exp(self.log_size)), shape=np.asarray(self.shape))
-        return replace(built, wrist_position_m=pose.wrist_position_m * (built.length_m / pose.length_m))
+        larger = built.length_m / replace(pose).length_m  # of copies, which keep their meshes
+        return replace(built, wrist_position_m=pose.wrist_position_m * larger)
 
 
 @dataclass

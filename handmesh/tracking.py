@@ -27,6 +27,7 @@ BRIDGED_SECONDS = 0.5  # for which a hand that is not seen is kept
 LARGEST_JUMP = 0.6  # of its box, within which a hand that appears is one that was lost
 VELOCITY_SHARE = 0.6  # of the newest velocity in the mean
 LEAST_WEIGHT = 0.01  # of a frame in the size and shape of a hand, otherwise its confidence
+NEAREST_M = 0.03  # in front of the camera, of a wrist
 FADE_SECONDS = 0.15  # in which a hand that is not seen comes to rest
 
 
@@ -85,7 +86,7 @@ class _Track:
     velocity: np.ndarray = field(default_factory=lambda: np.zeros(3))  # metres a second
     build: Build = field(default_factory=Build)
     filter: PoseFilter = field(default_factory=PoseFilter)
-    shown: HandPose | None = None
+    shown: HandPose = field(init=False)
 
     def moved_since(self, time_s: float) -> np.ndarray:
         """How far (3,) the hand should be from where it was seen: it goes on, and comes to rest."""
@@ -179,7 +180,7 @@ class Tracker:
 
     def _is_hand(self, image: np.ndarray, track: _Track, hand: Hand, time_s: float) -> bool:
         """Whether what was seen of a track is a hand."""
-        if not hand.success:
+        if not _has_place(hand):
             return False
         if hand.landmark_confidence.mean() > CLEAR and time_s - track.checked_s < CHECK_SECONDS:
             return True
@@ -190,7 +191,7 @@ class Tracker:
         """Hands that no track has seen in this frame: of tracks that had lost them, and of new ones."""
         found: dict[int, Hand] = {}
         for hand in self.find(image, camera, "always", hand_length_m=self.hand_length_m):
-            if any(_same(hand, other) for other in (*seen.values(), *found.values())):
+            if not _has_place(hand) or any(_same(hand, other) for other in (*seen.values(), *found.values())):
                 continue
             waiting = [track for track in self._tracks if track.number not in seen and track.number not in found]
             size = np.ptp(hand.landmarks_px, axis=0).max()
@@ -203,6 +204,8 @@ class Tracker:
                 track = min(near, key=lambda one: one[0])[1]
                 look = (hand.found, hand.landmarks_px, track.side == LEFT)
                 (hand,) = self.find.look(image, camera, [look], self.hand_length_m)
+                if not _has_place(hand):
+                    continue
                 track.see(hand.pose, time_s)
             else:
                 track = _Track(next(self._numbers), hand.side, hand.pose, time_s, time_s)
@@ -211,15 +214,14 @@ class Tracker:
         return found
 
     def _told(self, track: _Track, hand: Hand | None, camera: Camera, time_s: float) -> TrackedHand:
-        if hand is None and track.shown is not None:
+        if hand is None:
             place = track.shown.wrist_position_m + track.moved_since(time_s)
             moved = replace(track.shown, wrist_position_m=place)
             return TrackedHand(track.number, time_s, camera, moved, bridged=True, confidence=0.0)
-        confidence = 0.0 if hand is None else hand.confidence
-        track.build.learn(track.pose, max(confidence, LEAST_WEIGHT))
+        track.build.learn(track.pose, max(hand.confidence, LEAST_WEIGHT))
         pose = track.build(track.pose)
         track.shown = track.filter(pose, time_s) if self.smooth else pose
-        return TrackedHand(track.number, time_s, camera, track.shown, hand is None, confidence, hand)
+        return TrackedHand(track.number, time_s, camera, track.shown, False, hand.confidence, hand)
 
 
 def whole_tracks(frames: Sequence[Sequence[TrackedHand]], smooth: bool = True) -> list[list[TrackedHand]]:
@@ -238,6 +240,12 @@ def whole_tracks(frames: Sequence[Sequence[TrackedHand]], smooth: bool = True) -
         built = [build(hand.pose) for hand in own]
         poses[number] = iter(smooth_track(built, [hand.time_s for hand in own]) if smooth else built)
     return [[replace(hand, pose=next(poses[hand.track])) for hand in hands] for hands in frames]
+
+
+def _has_place(hand: Hand) -> bool:
+    """Whether a hand is known to be somewhere before the camera."""
+    finite = np.isfinite(hand.vertices_m).all() and np.isfinite(hand.landmarks_px).all()
+    return bool(hand.success and finite and hand.pose.wrist_position_m[2] > NEAREST_M)
 
 
 def _same(hand: Hand, other: Hand) -> bool:

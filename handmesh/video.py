@@ -57,7 +57,7 @@ class VideoFile:
 
     def _opened(self):  # noqa: ANN202  # PyAV is not there without the extra
         try:
-            container = self._av.open(str(self.path))
+            container = self._av.open(f"file:{self.path}")
         except (self._av.error.FFmpegError, OSError) as error:
             raise InputError(f"{self.path}: cannot be read as a video ({error})") from error
         if not container.streams.video:
@@ -126,7 +126,7 @@ class VideoWriter:
     """An H.264 file of frames with their times.
 
     Args:
-        path: to write; frames have the size of the first one.
+        path: to write; frames of another size than the first one are resized.
     """
 
     def __init__(self, path: Path) -> None:
@@ -138,10 +138,14 @@ class VideoWriter:
 
     def write(self, image: np.ndarray, time_s: float) -> None:
         """Add a frame (H, W, 3) RGB uint8."""
+        height, width = image.shape[:2]
+        image = cv2.copyMakeBorder(image, 0, height % 2, 0, width % 2, cv2.BORDER_REPLICATE)  # even, as H.264 wants it
         if not self._started:
-            self.stream.height, self.stream.width = (side // 2 * 2 for side in image.shape[:2])  # as H.264 wants them
+            self.stream.height, self.stream.width = image.shape[:2]
             self._started = True
-        frame = self._av.VideoFrame.from_ndarray(image[: self.stream.height, : self.stream.width], format="rgb24")
+        if image.shape[:2] != (self.stream.height, self.stream.width):
+            image = cv2.resize(image, (self.stream.width, self.stream.height), interpolation=cv2.INTER_AREA)
+        frame = self._av.VideoFrame.from_ndarray(np.ascontiguousarray(image), format="rgb24")
         frame.pts, frame.time_base = round(time_s * CLOCK_HZ), Fraction(1, CLOCK_HZ)
         self.container.mux(self.stream.encode(frame))
 

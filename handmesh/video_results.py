@@ -2,15 +2,18 @@
 meshes over it."""
 
 import csv
+import glob
 import tempfile
 from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from handmesh.bvh import bvh_text
 from handmesh.drawing.photo import draw_overlay
+from handmesh.errors import InputError
 from handmesh.files import atomic_write, replaced
 from handmesh.hand import RIGHT
 from handmesh.hand_model import load_hand_model
@@ -22,7 +25,7 @@ from handmesh.video import Frame, VideoWriter
 
 
 def row_type(num_vertices: int, num_shapes: int) -> np.dtype:
-    """A hand in a frame, as `NAME_hands.npz` has it (docs/photos.md)."""
+    """A hand in a frame, as `NAME_hands.npz` has it (docs/videos.md)."""
     number, names = "<f4", len(ANGLE_NAMES)
     return np.dtype(
         [
@@ -67,19 +70,28 @@ class VideoResults:
         self._stack.callback(self._video.close)
         return self
 
-    def __exit__(self, *_exception: object) -> None:
+    def __exit__(self, kind: type[BaseException] | None, *rest: Any) -> None:
+        if kind is not None:  # the files stay as they were
+            self._stack.__exit__(kind, *rest)
+            return
         with self._stack:
+            if not self.frames:
+                raise InputError(f"{self.path.name}: no frame of it can be read")
             self._rows.flush()
             count = self._rows.tell() // self.row.itemsize
-            rows = np.memmap(self._rows, self.row.dtype, "r", shape=count) if count else self.row[:0]
+            rows: Any = np.memmap(self._rows, self.row.dtype, "r", shape=count) if count else self.row[:0]
             names = {"joint_names": JOINT_NAMES, "bone_names": BONES, "angle_names": ANGLE_NAMES}
-            arrays = {name: rows[name] for name in rows.dtype.names} | {k: np.array(v) for k, v in names.items()}
+            arrays: dict[str, Any] = {name: rows[name] for name in rows.dtype.names} | {
+                k: np.array(v) for k, v in names.items()
+            }
             with atomic_write(self._file("hands.npz")) as file:
                 np.savez_compressed(file, **arrays, faces=self.faces[RIGHT])
             self._write_angles(rows)
             tracks = by_track(rows)
             with atomic_write(self.path.with_name(f"{self.path.name}.glb")) as file:
                 file.write(animated_glb(tracks, self.faces))
+            for old in self.path.parent.glob(f"{glob.escape(self.path.name)}_*_*.bvh"):
+                old.unlink()
             for name, own in tracks.items():
                 with atomic_write(self._file(f"{name}.bvh"), "w") as text:
                     text.write(bvh_text(own))

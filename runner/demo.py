@@ -4,6 +4,7 @@ from pathlib import Path
 
 from handmesh.demo import DemoSettings, read_boxes, run
 from handmesh.finder import HandFinder
+from handmesh.image_folder import find_images
 from handmesh.video_demo import run_videos
 from options import Options
 from runner.prediction import network_for_prediction
@@ -34,5 +35,6 @@ def demo(options: Options) -> int:
     if not options.video:
         return run(find, options.images, options.results_dir, settings)
     videos = [int(source) if source.isdecimal() else Path(source) for source in options.video]
-    status = run_videos(find, videos, options.results_dir, settings, options.smooth)
+    taken = {entry.name for entry in find_images(options.images)[0]} if options.image_dir else ()
+    status = run_videos(find, videos, options.results_dir, settings, options.smooth, taken)
     return max(status, run(find, options.images, options.results_dir, settings) if options.image_dir else 0)

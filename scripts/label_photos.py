@@ -32,6 +32,7 @@ from datasets.keypoints import ANNOTATIONS  # noqa: E402
 from datasets.synthesis.contact_sheet import contact_sheet, labelled  # noqa: E402
 from datasets.teacher import TaughtHand, as_our_joints, averaged_landmarks, fit_offsets  # noqa: E402
 from handmesh import SHIPPED, HandFinder, load  # noqa: E402
+from handmesh.camera import centered  # noqa: E402
 from handmesh.drawing.mesh import silhouette  # noqa: E402
 from handmesh.files import atomic_write, write_json  # noqa: E402
 from handmesh.geometry import project, to_network_input  # noqa: E402
@@ -97,8 +98,7 @@ def is_sure(taught: TaughtHand) -> bool:
 
 def assumed_intrinsics(height: int, width: int) -> np.ndarray:
     """K (3, 3) of a crop of a hand."""
-    focal = FOCAL_SIDES * max(height, width)
-    return np.array([[focal, 0, (width - 1) / 2], [0, focal, (height - 1) / 2], [0, 0, 1]])
+    return centered(FOCAL_SIDES * max(height, width), height, width)
 
 
 def see(find: HandFinder, folder: Path, row: dict[str, str]) -> SeenHand | None:

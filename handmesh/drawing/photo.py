@@ -1,8 +1,12 @@
 """The picture of a result with any number of hands: the photo with their meshes, then a row for each."""
 
+from collections.abc import Sequence
+from typing import Protocol, TypeVar
+
 import cv2
 import numpy as np
 
+from handmesh.camera import Camera
 from handmesh.confidence import MIN_CONFIDENCE
 from handmesh.drawing.mesh import draw_mesh
 from handmesh.drawing.panels import PANEL_PX, plot_result
@@ -16,6 +20,22 @@ HAND_COLORS = {"right": np.array([0.93, 0.76, 0.66]), "left": np.array([0.66, 0.
 BOX_COLOR = (46, 160, 220)
 GAP_PX = 8
 FEWEST_VISIBLE = 6  # landmarks drawn without regard to confidence where fewer than these are sure
+
+
+class PlacedHand(Protocol):
+    """What is drawn of a hand, in a picture or a video."""
+
+    @property
+    def side(self) -> str: ...
+    @property
+    def camera(self) -> Camera: ...
+    @property
+    def vertices_m(self) -> np.ndarray: ...
+    @property
+    def translation_m(self) -> np.ndarray: ...
+
+
+Placed = TypeVar("Placed", bound=PlacedHand)
 
 
 def plot_photo(image: np.ndarray, hands: list[Hand], faces: dict[str, np.ndarray]) -> np.ndarray:
@@ -36,7 +56,9 @@ def plot_photo(image: np.ndarray, hands: list[Hand], faces: dict[str, np.ndarray
     return np.concatenate([photo, *(part for row in rows for part in (gap, row))])
 
 
-def draw_overlay(image: np.ndarray, hands: list[Hand], faces: dict[str, np.ndarray], scale: float = 1.0) -> np.ndarray:
+def draw_overlay(
+    image: np.ndarray, hands: Sequence[PlacedHand], faces: dict[str, np.ndarray], scale: float = 1.0
+) -> np.ndarray:
     """The picture (H, W, 3), which has been resized by `scale`, with the meshes over it."""
     canvas = image.copy()
     for hand in _far_to_near(hands):
@@ -54,7 +76,7 @@ def number_hands(size: tuple[int, int], hands: list[Hand], faces: dict[str, np.n
     return mask
 
 
-def _far_to_near(hands: list[Hand]) -> list[Hand]:
+def _far_to_near(hands: Sequence[Placed]) -> list[Placed]:
     return sorted(hands, key=lambda hand: -hand.translation_m[2])
 
 

@@ -98,9 +98,9 @@ class Reader:
 
 def test_skinned_hands_are_the_tracked_ones(rows, faces):
     reader = Reader(animated_glb(by_track(rows), faces))
-    for name, own in by_track(rows).items():
+    for number, name in enumerate(by_track(rows)):
         for frame in (0, 3, FRAMES - 1):
-            expected = own["vertices_m"][frame] * [1, -1, -1]
+            expected = rows["vertices_m"][number * FRAMES + frame] * [1, -1, -1]
             off = np.linalg.norm(reader.skinned(name, frame) - expected, axis=1)
             assert np.median(off) < 1e-6
             assert off.max() < 0.002  # some vertices hang on more bones than the format has room for

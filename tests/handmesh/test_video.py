@@ -138,6 +138,52 @@ def test_files_that_are_no_videos_are_named(clip, tmp_path, capsys):
     assert "camera 7" in capsys.readouterr().err
 
 
+def test_a_failed_run_leaves_earlier_results(clip, tmp_path, capsys):
+    (tmp_path / "clip_hands.npz").write_bytes(b"before")
+    bad = tmp_path / "K.json"
+    bad.write_text("[1, 2]")
+    assert main([str(clip), "-o", str(tmp_path), "--K", str(bad)]) == 1
+    assert str(bad) in capsys.readouterr().err
+    assert main([str(clip), "-o", str(tmp_path), "--K", str(tmp_path / "none.json")]) == 2
+    assert (tmp_path / "clip_hands.npz").read_bytes() == b"before"
+    assert {path.name for path in tmp_path.iterdir()} == {"K.json", "clip_hands.npz"}
+
+
+def test_videos_of_one_name_do_not_overwrite_each_other(tmp_path):
+    sources = [tmp_path / "a/clip.mp4", tmp_path / "b/clip.mp4", tmp_path / "12:30.mp4"]
+    for path in sources:
+        path.parent.mkdir(exist_ok=True)
+        writer = VideoWriter(path)
+        writer.write(frame(0), 0.0)
+        writer.close()
+    picture_file = tmp_path / "clip.png"
+    cv2.imwrite(str(picture_file), frame(0)[..., ::-1])
+    assert main([*map(str, sources), str(picture_file), "-o", str(tmp_path / "out")]) == 0
+    names = {path.name for path in (tmp_path / "out").glob("*.glb")}
+    assert names == {"clip.glb", "clip_2.glb", "clip_3.glb", "12:30.glb"}
+
+
+@pytest.mark.parametrize("size", [(63, 41), (1, 90)])
+def test_frames_of_odd_sizes_are_written_whole(tmp_path, size):
+    path = tmp_path / "odd.mp4"
+    writer = VideoWriter(path)
+    writer.write(np.full((*size, 3), 120, np.uint8), 0.0)
+    writer.write(np.full((50, 50, 3), 120, np.uint8), 0.1)
+    writer.close()
+    shapes = {one.image.shape[:2] for one in VideoFile(path)}
+    assert shapes == {tuple(side + side % 2 for side in size)}
+
+
+def test_a_hand_without_a_place_is_not_tracked(find, monkeypatch):
+    look = find.look
+
+    def behind(*arguments, **settings):
+        return [replace(hand, success=False) for hand in look(*arguments, **settings)]
+
+    monkeypatch.setattr(find, "look", behind)
+    assert Tracker(find).update(frame(0), 0.0) == []
+
+
 def test_damaged_frames_are_left_out(clip, tmp_path):
     content = bytearray(clip.read_bytes())
     start = content.index(b"mdat") + 2000
