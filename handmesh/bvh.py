@@ -23,10 +23,9 @@ def bvh_text(rows: np.ndarray) -> str:
     """
     model = load_hand_model()
     mirror = np.eye(3) if rows["right"][0] else MIRROR
-    shape, size = rows["shape"][-1].astype(float), float(rows["size"][-1])
-    joints = CM_PER_M * size * (model.joints + np.tensordot(shape, model.shape_joints, 1)) @ mirror
-    surface = model.vertices + np.tensordot(shape, model.shape_vertices, 1)
-    tips = CM_PER_M * size * (model.joint_regressor[4::4] @ surface) @ mirror
+    size = float(rows["size"][-1])
+    surface, joints = (CM_PER_M * size * points @ mirror for points in model.rest(rows["shape"][-1].astype(float)))
+    tips = model.joint_regressor[4::4] @ surface
     lines, order = ["HIERARCHY"], []
 
     def add(bone: int, depth: int) -> None:

@@ -123,6 +123,11 @@ class HandModel:
                 above = PARENTS[above]
         return beyond[FREE[:, 0]]
 
+    def rest(self, shape: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Vertices (..., V, 3) and origins of the bones (..., B, 3) at rest of hands of shapes (..., S)."""
+        vertices = self.vertices + np.tensordot(shape, self.shape_vertices, 1)
+        return vertices, self.joints + np.tensordot(shape, self.shape_joints, 1)
+
     def bones(self, posture: Posture) -> Bones:
         """Forward kinematics."""
         count = len(posture.angles)
@@ -149,7 +154,7 @@ class HandModel:
     def pose(self, posture: Posture) -> tuple[np.ndarray, np.ndarray]:
         """Vertices (N, V, 3) and origins of the bones (N, B, 3), linear blend skinning."""
         bones = self.bones(posture)
-        rest = self.vertices + np.tensordot(posture.shape, self.shape_vertices, 1)
+        rest, _ = self.rest(posture.shape)
         blended = np.einsum("vb,nbij->nvij", self.weights, bones.rotations, optimize=True)
         vertices = np.einsum("nvij,nvj->nvi", blended, rest) + self.weights @ bones.offsets
         return vertices, bones.origins

@@ -50,9 +50,7 @@ def _add_hand(scene: Scene, name: str, row: np.ndarray, faces: dict[str, np.ndar
     """Add mesh, bones and skin of a hand at rest; the nodes of its bones."""
     model, side = load_hand_model(), "right" if row["right"] else "left"
     mirror = np.eye(3) if row["right"] else MIRROR
-    shape = row["shape"].astype(float)
-    vertices = row["size"] * (model.vertices + np.tensordot(shape, model.shape_vertices, 1)) @ mirror
-    joints = row["size"] * (model.joints + np.tensordot(shape, model.shape_joints, 1)) @ mirror
+    vertices, joints = (row["size"] * points @ mirror for points in model.rest(row["shape"].astype(float)))
     strongest = np.argsort(-model.weights, axis=1)[:, :INFLUENCES]
     weights = np.take_along_axis(model.weights, strongest, axis=1)
     weights = weights / weights.sum(axis=1, keepdims=True)

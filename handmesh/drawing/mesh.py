@@ -3,6 +3,7 @@
 import cv2
 import numpy as np
 
+from handmesh.drawing.primitives import LINE_SHIFT, fixed_point
 from handmesh.geometry import project
 
 SUPERSAMPLING = 2
@@ -88,6 +89,6 @@ def draw_mesh(
 def silhouette(vertices_m: np.ndarray, faces: np.ndarray, K: np.ndarray, height: int, width: int) -> np.ndarray:
     """Mask (H, W) uint8 of a mesh, 255 where it is seen; vertices (V, 3) in the camera's frame, faces (F, 3)."""
     mask = np.zeros((height, width), np.uint8)
-    for triangle in np.rint(project(vertices_m, K)[faces] * 16).astype(np.int32):
-        cv2.fillConvexPoly(mask, triangle, 255, shift=4)
+    for triangle in fixed_point(project(vertices_m, K))[faces]:
+        cv2.fillConvexPoly(mask, triangle, 255, shift=LINE_SHIFT)
     return mask

@@ -8,11 +8,10 @@ import numpy as np
 
 from handmesh.camera import Camera
 from handmesh.confidence import MIN_CONFIDENCE
-from handmesh.drawing.mesh import draw_mesh
+from handmesh.drawing.mesh import draw_mesh, silhouette
 from handmesh.drawing.panels import PANEL_PX, plot_result
-from handmesh.drawing.primitives import LINE_SHIFT, draw_skeleton, draw_text, fixed_point
+from handmesh.drawing.primitives import draw_skeleton, draw_text
 from handmesh.drawing.scene import TEXT_COLOR
-from handmesh.geometry import project
 from handmesh.hand import Hand
 
 PHOTO_HEIGHT_PX = 560
@@ -71,8 +70,8 @@ def number_hands(size: tuple[int, int], hands: list[Hand], faces: dict[str, np.n
     """Which hand each pixel of a picture (H, W) shows: its number from 1, or 0; uint8."""
     mask = np.zeros(size, np.uint8)
     for hand in _far_to_near(hands):
-        for triangle in fixed_point(project(hand.vertices_m, hand.camera.K))[faces[hand.side]]:
-            cv2.fillConvexPoly(mask, triangle, hands.index(hand) + 1, shift=LINE_SHIFT)
+        seen = silhouette(hand.vertices_m, faces[hand.side], hand.camera.K, *size)
+        mask[seen > 0] = hands.index(hand) + 1
     return mask
 
 
