@@ -15,6 +15,8 @@ EDGE_WEIGHT = 1.0
 LANDMARK_UNIT_PX = 100.0  # about a hand in the images
 LANDMARK_WEIGHT, JOINT_WEIGHT = 1.0, 1.0  # of networks that also say where the landmarks are
 LARGEST_SCALE = 2.0
+USUAL_DISTANCE = 2.75  # of hands in photos, in units of the meshes
+PROJECTION_WEIGHT = 2.0  # of hands that only landmarks are known of
 SIDE_WEIGHT = 0.5
 POSE_WEIGHT = 8.0  # of the same networks; to keep up with four meshes, in which how the hand is turned weighs most
 
@@ -73,6 +75,18 @@ def pose_loss(prediction: Tensor, target: Tensor) -> Tensor:
     return _mean(torch.linalg.vector_norm(aligned - target, dim=-1))
 
 
+def projection_loss(joints: Tensor, landmarks_px: Tensor) -> Tensor:
+    """Mean distance, in `LANDMARK_UNIT_PX`, of landmarks (B, J, 2) from root-relative joints (B, J, 3) as a camera at
+    the usual distance sees them, after the scale and shift that bring each hand nearest: a hand of which neither size
+    nor place is known."""
+    seen = joints[..., :2] / (1 + joints[..., 2:] / USUAL_DISTANCE).clamp(min=0.1)
+    seen = seen - seen.mean(dim=1, keepdim=True)
+    target = landmarks_px - landmarks_px.mean(dim=1, keepdim=True)
+    scale = (seen * target).sum(dim=(1, 2)) / seen.square().sum(dim=(1, 2)).clamp(min=1e-12)
+    off = torch.linalg.vector_norm(scale[:, None, None] * seen - target, dim=-1)
+    return _mean(off) / LANDMARK_UNIT_PX
+
+
 def present_labels(batch: Mapping[str, Tensor], told_sides: bool) -> dict[str, Tensor]:
     """What `cmr_loss` takes as `present`: row numbers of the labels that a batch has, worked out where nothing has to
     be waited for, on the CPU.
@@ -86,10 +100,13 @@ def present_labels(batch: Mapping[str, Tensor], told_sides: bool) -> dict[str, T
     labels = {"sides": known} if told_sides else {}
     if "joints" in batch:
         meshes = known & batch["mesh"][:, 0, 0].isfinite()
+        joints = known & ~meshes & batch["joints"][:, 0, 0].isfinite()
+        seen = batch["landmarks_px"][..., 0].isfinite()
         labels |= {
             "meshes": meshes,
-            "joints": known & ~meshes & batch["joints"][:, 0, 0].isfinite(),
-            "points": (known[:, None] & batch["landmarks_px"][..., 0].isfinite()).flatten(),
+            "joints": joints,
+            "flat": known & ~meshes & ~joints & seen.all(dim=1),
+            "points": (known[:, None] & seen).flatten(),
             "masks": known & batch["has_mask"],
         }
     return {name: there.nonzero().squeeze(1) for name, there in labels.items()}
@@ -119,9 +136,9 @@ def cmr_loss(
         landmarks_px, joint_regressor: (B, 21, 2) in the images and (21, V), for a network that returns `landmarks`.
         joints: (B, 21, 3) of hands without a mesh, same scale; with `joint_regressor`. None: all have one.
         present: numbers of the labels that are there, as `present_labels` has them. `sides` are the hands that are not
-            mirrored: of the others a network that returns `mirrored` learns nothing but that. `meshes`, `masks` and
-            `joints` (3D joints without a mesh) count hands, `points` 21 landmarks a hand. A kind that is not named is
-            there wherever the side is.
+            mirrored: of the others a network that returns `mirrored` learns nothing but that. `meshes`, `masks`,
+            `joints` (3D joints without a mesh) and `flat` (landmarks alone) count hands, `points` 21 landmarks a hand.
+            A kind that is not named is there wherever the side is, but `flat` nowhere.
 
     Returns:
         dict of scalars, each as it enters the sum; `l1_loss` is the finest level's, `loss` the sum with all levels.
@@ -163,6 +180,9 @@ def cmr_loss(
         terms["joint_loss"] = JOINT_WEIGHT * _mean((found - expected).abs())
     if "landmarks" in output:
         terms["pose_loss"] = POSE_WEIGHT * pose_loss(found, expected)
+    if "flat" in present and joint_regressor is not None:
+        flat = joint_regressor @ output["mesh_pred"][0][present["flat"]].float()
+        terms["projection_loss"] = PROJECTION_WEIGHT * projection_loss(flat, landmarks_px[present["flat"]])
     terms["normal_loss"] = NORMAL_WEIGHT * normal_loss(meshes[0], mesh_targets[0], faces)
     terms["edge_loss"] = EDGE_WEIGHT * edge_length_loss(meshes[0], mesh_targets[0], faces)
     loss: Any = sum(terms.values()) + sum(levels[1:])

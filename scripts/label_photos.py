@@ -7,9 +7,9 @@
 `x0, y0 ... x20, y20`, about where the joints are, in pixels of the crop. What is written is the layout `Keypoints`
 (docs/data.md) and `sheet.png` to look at.
 
-A crop is labelled where MediaPipe's network agrees with itself over several looks and the open hand can be fitted to
-its landmarks and to the mesh of `--network` at once. Where on the hand MediaPipe's joints are is measured on the
-evaluation part of generated data, `--calibration`. Every source gets as many entries: small ones are repeated.
+A crop is labelled where MediaPipe's network agrees with itself over several looks. It gets a mesh where the open hand can
+be fitted to its landmarks and to the mesh of `--network` at once, and landmarks alone where the two do not quite agree.
+Where on the hand MediaPipe's joints are is measured on the evaluation part of generated data, `--calibration`. Every source gets as many entries: small ones are repeated.
 """
 
 import argparse
@@ -46,7 +46,8 @@ FOCAL_SIDES = 1.7  # focal length over the side of a crop twice the hand's box: 
 LOOK_MARGINS = (1.45, 1.6, 1.8, 2.0)  # of the network's looks at a hand, see `handmesh.view`; meshes are averaged
 MIN_PRESENCE, MAX_SPREAD, MIN_SIDE = 0.9, 0.025, 0.85
 SIGMAS_M = (0.012, 0.04)  # how far a mesh may be off; the latter where it contradicts the landmarks
-MAX_RESIDUAL = 0.04  # mean distance of the fitted joints from the landmarks, of the hand's box
+MESH_RESIDUAL, MAX_RESIDUAL = 0.02, 0.08  # mean distance of fitted joints from landmarks, of the hand's box: up to
+# which the mesh is a label, and the landmarks
 AT_A_TIME = 64
 SHEET_STEP = 50  # labelled hands to one on the sheet
 
@@ -70,6 +71,21 @@ class SeenHand:
     taught: TaughtHand
     left: bool
     vertices_m: np.ndarray
+
+
+@dataclass(frozen=True)
+class HandLabels:
+    """What is written of a hand.
+
+    Attributes:
+        points_px: (21, 2), our joints as the teacher sees them.
+        vertices_m: (V, 3), the mesh that was fitted.
+        residual: mean distance of its joints from the points, of the hand's box.
+    """
+
+    points_px: np.ndarray
+    vertices_m: np.ndarray
+    residual: float
 
 
 def measured_offsets(find: HandFinder, root: Path, count: int = 500) -> np.ndarray:
@@ -120,13 +136,13 @@ def see(find: HandFinder, folder: Path, row: dict[str, str]) -> SeenHand | None:
     return SeenHand(row, image, K, taught, left, np.mean(meshes, axis=0))
 
 
-def fitted(model: HandModel, offsets: np.ndarray, hands: Sequence[SeenHand]) -> tuple[np.ndarray, np.ndarray]:
-    """Vertices (N, V, 3) of the open hand fitted to hands, camera frame, and the residuals (N,) of their joints."""
+def fitted(model: HandModel, offsets: np.ndarray, hands: Sequence[SeenHand]) -> list[HandLabels]:
+    """The open hand fitted to hands."""
     K, meshes = np.stack([hand.K for hand in hands]), np.stack([hand.vertices_m for hand in hands])
     landmarks = np.stack([hand.taught.landmarks_px for hand in hands])
     size = np.ptp(landmarks, axis=1).max(axis=1)
     regressor, certain = model.joint_regressor, np.ones(landmarks.shape[:2])
-    best, least = meshes, np.full(len(hands), np.inf)
+    best, least, points = meshes, np.full(len(hands), np.inf), landmarks
     for sigma_m in SIGMAS_M:
         found = meshes
         for _ in range(2):  # where the teacher's joints are depends on how the hand is turned
@@ -134,24 +150,28 @@ def fitted(model: HandModel, offsets: np.ndarray, hands: Sequence[SeenHand]) -> 
             found = fit_hands(model, meshes, wanted, certain, K, sigma_m).vertices_m
         seen = np.stack([project(regressor @ mesh, k) for mesh, k in zip(found, K, strict=True)])
         residual = np.linalg.norm(seen - wanted, axis=2).mean(axis=1) / size
-        better = (least > MAX_RESIDUAL) & (residual < least)
-        best, least = np.where(better[:, None, None], found, best), np.where(better, residual, least)
-    return best, least
+        better = (least > MESH_RESIDUAL) & (residual < least)
+        best, points = (np.where(better[:, None, None], *pair) for pair in ((found, best), (wanted, points)))
+        least = np.where(better, residual, least)
+    return [HandLabels(*labels) for labels in zip(points, best, least, strict=True)]
 
 
-def write_hand(folder: Path, number: int, hand: SeenHand, vertices_m: np.ndarray, model: HandModel) -> dict:
+def write_hand(folder: Path, number: int, hand: SeenHand, labels: HandLabels, model: HandModel) -> dict:
     """Write image, mask and mesh of a hand; returns its entry of the annotations."""
-    joints = model.joint_regressor @ vertices_m
-    mask = silhouette(vertices_m, model.faces, hand.K, *hand.image.shape[:2])
     contents = {
-        "image": (".jpg", cv2.imencode(".jpg", hand.image[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 96])[1].tobytes()),
-        "mask": (".png", cv2.imencode(".png", mask)[1].tobytes()),
-        "mesh": (".ply", trimesh.Trimesh(vertices_m, model.faces, process=False).export(file_type="ply")),
+        "image": (".jpg", cv2.imencode(".jpg", hand.image[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 96])[1].tobytes())
     }
+    entry: dict = {"points": labels.points_px.round(2).tolist()}
+    if labels.residual < MESH_RESIDUAL:
+        vertices = labels.vertices_m
+        mask = silhouette(vertices, model.faces, hand.K, *hand.image.shape[:2])
+        contents["mask"] = (".png", cv2.imencode(".png", mask)[1].tobytes())
+        mesh = trimesh.Trimesh(vertices, model.faces, process=False).export(file_type="ply")
+        contents["mesh"] = (".ply", mesh)
+        entry = {"K": hand.K.tolist(), "xyz": (model.joint_regressor @ vertices).round(6).tolist()}
     for suffix, content in contents.values():
         (folder / f"{number:05d}{suffix}").write_bytes(content)
-    names = {name: f"{number:05d}{suffix}" for name, (suffix, _) in contents.items()}
-    return names | {"K": hand.K.tolist(), "xyz": joints.round(6).tolist()}
+    return entry | {name: f"{number:05d}{suffix}" for name, (suffix, _) in contents.items()}
 
 
 def evenly(entries: dict[str, list[dict]]) -> list[dict]:
@@ -171,30 +191,37 @@ def label(photos: Path, folder: Path, find: HandFinder, calibration: Path) -> No
     entries: dict[str, list[dict]] = {}
     pictures, waiting = [], []
     for number, row in enumerate(tqdm(rows, unit="photo", dynamic_ncols=True)):
-        count = counts.setdefault(row["source"], [0, 0, 0])
+        count = counts.setdefault(row["source"], [0, 0, 0, 0])
         count[0] += 1
         hand = see(find, photos, row)
         waiting += [] if hand is None else [hand]
         if not waiting or (len(waiting) < AT_A_TIME and number + 1 < len(rows)):
             continue
-        for hand, vertices, residual in zip(waiting, *fitted(model, offsets, waiting), strict=True):
+        for hand, labels in zip(waiting, fitted(model, offsets, waiting), strict=True):
             count = counts[hand.row["source"]]
             count[1] += 1
-            if residual < MAX_RESIDUAL:
+            if labels.residual < MAX_RESIDUAL:
                 count[2] += 1
+                count[3] += int(labels.residual < MESH_RESIDUAL)
                 written = sum(map(len, entries.values()))
-                entries.setdefault(hand.row["source"], []).append(write_hand(folder, written, hand, vertices, model))
+                entries.setdefault(hand.row["source"], []).append(write_hand(folder, written, hand, labels, model))
                 if written % SHEET_STEP == 0:
-                    mask = silhouette(vertices, model.faces, hand.K, *hand.image.shape[:2])
-                    points = project(model.joint_regressor @ vertices, hand.K)
-                    scale = 224 / max(mask.shape)
-                    pictures.append(labelled(_resized(hand.image), np.uint8(_resized(mask) > 127), points * scale))
+                    pictures.append(pictured(hand, labels, model))
         waiting = []
     write_json(folder / ANNOTATIONS, evenly(entries))
     with atomic_write(folder / "sheet.png") as file:
         file.write(cv2.imencode(".png", contact_sheet(pictures)[..., ::-1])[1].tobytes())
-    for source, (all_, sure, good) in counts.items():
-        print(f"{source}: {all_} crops, the teacher is sure of {sure}, {good} labelled")
+    for source, (all_, sure, good, meshes) in counts.items():
+        print(f"{source}: {all_} crops, the teacher is sure of {sure}, {good} labelled, {meshes} of them with a mesh")
+
+
+def pictured(hand: SeenHand, labels: HandLabels, model: HandModel) -> np.ndarray:
+    """A hand with its labels, for the sheet; without a silhouette where its mesh is none."""
+    mask = silhouette(labels.vertices_m, model.faces, hand.K, *hand.image.shape[:2])
+    if labels.residual >= MESH_RESIDUAL:
+        mask = np.zeros_like(mask)
+    scale = 224 / max(mask.shape)
+    return labelled(_resized(hand.image), np.uint8(_resized(mask) > 127), labels.points_px * scale)
 
 
 def _resized(picture: np.ndarray) -> np.ndarray:
