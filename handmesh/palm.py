@@ -14,7 +14,7 @@ KEYPOINTS = 7  # wrist, knuckles of index, middle, ring and little finger, two j
 WRIST, MIDDLE_KNUCKLE = 0, 2
 MIN_SCORE = 0.3  # low: the landmark network says of each whether it is a hand
 SAME_HAND_IOU = 0.3
-TILE_SHARE, TILE_LEAST_PX = 0.4, 256  # side of a tile, of the picture's longer side
+TILE_SHARE, TILE_LEAST_PX = 0.4, 256  # longer side of a tile, of the picture's
 TILE_STEP = 0.7  # largest step to the next tile, in sides
 ROI_SIZE, ROI_SHIFT = 2.6, 0.5  # of the hand, in sizes of the palm's box, shifted towards the fingers
 
@@ -84,15 +84,15 @@ class PalmDetector:
         self.anchors = _anchors()
 
     def in_tiles(self, image: np.ndarray) -> list[Palm]:
-        """Palms in overlapping squares of an RGB image (H, W, 3) uint8, best first; nothing in a small image, which is
-        one square."""
+        """Palms in overlapping parts of an RGB image (H, W, 3) uint8, best first; nothing in a small image, which is one
+        part."""
         palms = []
-        for left, top, side in _tiles(*image.shape[:2]):
-            shift = np.array([left, top])
-            for palm in self(image[top : top + side, left : left + side]):
+        for rows, columns in _tiles(*image.shape[:2]):
+            shift = np.array([columns.start, rows.start])
+            for palm in self(image[rows, columns]):
                 palms.append(Palm(palm.score, palm.box_px + np.tile(shift, 2), palm.keypoints_px + shift))
-        rows = (np.array([getattr(palm, name) for palm in palms]) for name in ("score", "box_px", "keypoints_px"))
-        return [Palm(*palm) for palm in _merged(*rows)] if palms else []
+        values = (np.array([getattr(palm, name) for palm in palms]) for name in ("score", "box_px", "keypoints_px"))
+        return [Palm(*palm) for palm in _merged(*values)] if palms else []
 
     def __call__(self, image: np.ndarray, min_score: float = MIN_SCORE) -> list[Palm]:
         """Palms in an RGB image (H, W, 3) uint8, best first."""
@@ -122,17 +122,19 @@ def unit_range(image: np.ndarray) -> np.ndarray:
     return np.divide(image[None], 255, dtype=np.float32)
 
 
-def _tiles(height: int, width: int) -> list[tuple[int, int, int]]:
-    """Left, top and side of the squares that cover a picture."""
-    side = min(max(TILE_LEAST_PX, round(TILE_SHARE * max(height, width))), height, width)
-    if max(height, width) <= TILE_LEAST_PX:
+def _tiles(height: int, width: int) -> list[tuple[slice, slice]]:
+    """Rows and columns of the parts that cover a picture: squares, less where the picture is narrower."""
+    longer = max(height, width)
+    if longer <= TILE_LEAST_PX:
         return []
+    side = max(TILE_LEAST_PX, round(TILE_SHARE * longer))
 
-    def starts(length: int) -> list[int]:
-        count = 1 + int(np.ceil((length - side) / (TILE_STEP * side)))
-        return [int(start) for start in np.linspace(0, length - side, count).round()]
+    def parts(length: int) -> list[slice]:
+        own = min(side, length)
+        starts = np.linspace(0, length - own, 1 + int(np.ceil((length - own) / (TILE_STEP * side)))).round()
+        return [slice(int(start), int(start) + own) for start in starts]
 
-    return [(left, top, side) for top in starts(height) for left in starts(width)]
+    return [(rows, columns) for rows in parts(height) for columns in parts(width)]
 
 
 def _anchors() -> np.ndarray:
