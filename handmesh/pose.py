@@ -94,7 +94,7 @@ class _Fit:
         target = model.mixture @ vertices_m
         self.posture = Posture(np.tile(model.pose_mean, (count, 1)), np.tile(model.shape_mean, (count, 1)))
         own = model.points(self.posture)[0]
-        self.rotation, size = _nearest(own[:, PALM], target[:, PALM])
+        self.rotation, size = nearest_similarity(own[:, PALM], target[:, PALM])
         self.log_size = np.log(size)
         placed = size[:, None, None] * own @ self.rotation.swapaxes(1, 2)
         self.translation = (target - placed).mean(axis=1)
@@ -180,7 +180,7 @@ def _normal(jacobian: np.ndarray, residual: np.ndarray) -> tuple[np.ndarray, np.
     return transposed @ flat, (transposed @ residual.reshape(len(residual), -1, 1))[..., 0]
 
 
-def _nearest(source: np.ndarray, target: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def nearest_similarity(source: np.ndarray, target: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Rotations (N, 3, 3) and scales (N,) that bring points (N, P, 3) nearest to others, apart from a shift."""
     source, target = (points - points.mean(axis=1, keepdims=True) for points in (source, target))
     left, _, right = np.linalg.svd(target.swapaxes(1, 2) @ source)
