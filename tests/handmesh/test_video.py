@@ -104,6 +104,7 @@ def test_the_command_writes_arrays_angles_and_the_picture(clip, tmp_path, capsys
     lines = (tmp_path / "clip_angles.csv").read_text().splitlines()
     assert lines[0].split(",")[5:] == list(ANGLE_NAMES)
     assert len(lines) == 1 + 2 * FRAMES
+    assert cv2.imread(str(tmp_path / "clip_angles.png")) is not None
     shown = list(VideoFile(tmp_path / "clip_overlay.mp4"))
     assert len(shown) == FRAMES
     changed = np.abs(shown[5].image.astype(int) - frame(5)).max(axis=2) > 25
