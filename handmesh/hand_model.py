@@ -12,6 +12,7 @@ import cv2
 import numpy as np
 
 from handmesh.files import read_arrays
+from handmesh.joints import NUM_JOINTS
 from handmesh.runtime import DATA
 from handmesh.skeleton import ABDUCTION, FLEXION, FREE, NUM_BONES, PARENTS, TWIST
 
@@ -196,18 +197,25 @@ class HandModel:
     def points(self, posture: Posture) -> tuple[np.ndarray, np.ndarray]:
         """The points of `mixture` (N, P, 3) in the palm's frame, and their derivatives (N, D + S, P, 3) with angles and
         shape."""
-        count, bones = len(posture.angles), self.bones(posture)
-        backward = bones.rotations.swapaxes(2, 3)
-        carried, rest, change = self._carried
-        arms = np.zeros((count, *carried.shape, 3))
-        arms[:, carried] = rest + (posture.shape @ change).reshape(count, -1, 3)
-        moved = arms @ backward  # (N, B, P, 3)
+        bones = self.bones(posture)
+        count, points, moved = len(posture.angles), *self._moved(posture, bones)
         beyond = (MOVES[FREE[:, 0]] @ moved.reshape(count, NUM_BONES, -1)).reshape(count, len(FREE), -1, 3)
         turning = beyond @ -cross_matrices(bones.axes[:, FREE[:, 0], FREE[:, 1]])  # the axis times what it moves
-        shift = self._shape_arms @ backward.reshape(count, -1, 3)
+        shift = self._shape_arms @ bones.rotations.swapaxes(2, 3).reshape(count, -1, 3)
         shift = shift.reshape(count, *self._arms[1:, 0].shape) + self._wrist[1:]
-        wrist = self._wrist[0] + np.tensordot(posture.shape, self._wrist[1:], 1)
-        return moved.sum(axis=1) + wrist, np.concatenate([turning, shift], axis=1)
+        return points, np.concatenate([turning, shift], axis=1)
+
+    def regressed_joints(self, posture: Posture) -> np.ndarray:
+        """The joints (N, 21, 3) in FreiHAND order, in the palm's frame, without a mesh."""
+        return self._moved(posture, self.bones(posture))[0][:, :NUM_JOINTS]
+
+    def _moved(self, posture: Posture, bones: Bones) -> tuple[np.ndarray, np.ndarray]:
+        """The points of `mixture` (N, P, 3) in the palm's frame, and what each bone adds to them (N, B, P, 3)."""
+        carried, rest, change = self._carried
+        arms = np.zeros((len(posture.angles), *carried.shape, 3))
+        arms[:, carried] = rest + (posture.shape @ change).reshape(len(arms), -1, 3)
+        moved = arms @ bones.rotations.swapaxes(2, 3)
+        return moved.sum(axis=1) + self._wrist[0] + np.tensordot(posture.shape, self._wrist[1:], 1), moved
 
 
 @cache

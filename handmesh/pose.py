@@ -276,18 +276,21 @@ class HandPose:
     @cached_property
     def vertices_m(self) -> np.ndarray:
         """The mesh (V, 3) of this hand, camera space."""
-        own = load_hand_model().pose(self._posture)[0][0] @ self._mirror
-        return self.size * own @ self.wrist_rotation.T + self.wrist_position_m
+        return self._placed(load_hand_model().pose(self._posture)[0][0])
 
     @cached_property
     def joints_m(self) -> np.ndarray:
         """The joints (21, 3) of the mesh, FreiHAND's order."""
-        return load_hand_model().joint_regressor @ self.vertices_m
+        return self._placed(load_hand_model().regressed_joints(self._posture)[0])
 
     @property
     def length_m(self) -> float:
         """From the wrist along the bones to the tip of the middle finger."""
         return hand_length(self.joints_m)
+
+    def _placed(self, own: np.ndarray) -> np.ndarray:
+        """Points (P, 3) of a right hand's palm frame in camera space."""
+        return self.size * own @ self._mirror @ self.wrist_rotation.T + self.wrist_position_m
 
     @property
     def _posture(self) -> Posture:
