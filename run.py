@@ -18,6 +18,7 @@ PHASES = {
     "export": ("runner.export", "export"),
     "score": ("runner.score", "score"),
     "synth": ("runner.synth", "synthesize"),
+    "fit_mano": ("runner.fit_mano", "fit_or_pose"),
 }
 INTERRUPTED = 130
 

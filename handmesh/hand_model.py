@@ -12,6 +12,7 @@ import cv2
 import numpy as np
 
 from handmesh.files import read_arrays
+from handmesh.joints import NUM_JOINTS
 from handmesh.runtime import DATA
 from handmesh.skeleton import ABDUCTION, FLEXION, FREE, NUM_BONES, PARENTS, TWIST
 
@@ -25,6 +26,17 @@ def _depth(bone: int) -> int:
 
 LEVELS = [[bone for bone in range(NUM_BONES) if _depth(bone) == depth] for depth in range(5)]
 """Bones by how many are between them and the wrist."""
+
+
+def _moves() -> np.ndarray:
+    moves = np.eye(NUM_BONES)
+    for bone in range(1, NUM_BONES):
+        moves[:, bone] += moves[:, PARENTS[bone]]
+    return moves
+
+
+MOVES = _moves()
+"""(B, B): 1 where a bone, the column, moves with another, the row."""
 
 
 @dataclass(frozen=True)
@@ -101,27 +113,49 @@ class HandModel:
         return np.concatenate([self.joint_regressor, np.eye(len(self.vertices))[::VERTEX_STEP]])
 
     @cached_property
-    def _parts(self) -> np.ndarray:
-        """(P, B, 4): what each bone carries of a point, a skinning weight times the rest position and 1, summed over
-        the vertices that the point is a mixture of."""
-        rest = np.column_stack([self.vertices, np.ones(len(self.vertices))])
-        return np.einsum("pv,vb,vi->pbi", self.mixture, self.weights, rest, optimize=True)
+    def mean_points(self) -> np.ndarray:
+        """The points of `mixture` (P, 3) of the mean hand in the mean pose."""
+        return self.points(Posture(self.pose_mean[None], self.shape_mean[None]))[0][0]
 
     @cached_property
-    def _shape_parts(self) -> np.ndarray:
-        """(S, P, B, 3): change of the parts with the shape."""
-        return np.einsum("pv,vb,svi->spbi", self.mixture, self.weights, self.shape_vertices, optimize=True)
+    def _arms(self) -> np.ndarray:
+        """(1 + S, B, P, 3): what the rotation of each bone carries of a point, at rest and its change with the shape.
+
+        Points are sums of rotated arms and of where the wrist is: skinning turns a vertex about the bone's beginning,
+        and that is where the bones before it have carried it.
+        """
+        vertices = np.concatenate([self.vertices[None], self.shape_vertices])
+        joints = np.concatenate([self.joints[None], self.shape_joints])
+        arms = np.einsum("pv,vb,svi->sbpi", self.mixture, self.weights, vertices, optimize=True)
+        reach = MOVES @ (self.mixture @ self.weights).T  # (B, P), share of a point that moves with a bone
+        arms -= reach[..., None] * joints[:, :, None]
+        for bone in range(1, NUM_BONES):
+            arms[:, PARENTS[bone]] += reach[bone][:, None] * joints[:, bone, None]
+        return arms
 
     @cached_property
-    def _beyond(self) -> np.ndarray:
-        """(D, B): which bones an angle moves."""
-        beyond = np.zeros((NUM_BONES, NUM_BONES))
-        for bone in range(NUM_BONES):
-            above = bone
-            while above >= 0:
-                beyond[above, bone] = 1
-                above = PARENTS[above]
-        return beyond[FREE[:, 0]]
+    def _carried(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Which bones carry which points (B, P), the arms of these alone (A, 3), and their change with the shape
+        (S, 3 A)."""
+        carried = np.asarray(self._arms.any(axis=(0, 3)))
+        return carried, self._arms[0, carried], self._arms[1:, carried].reshape(len(self._arms) - 1, -1)
+
+    @cached_property
+    def _shape_arms(self) -> np.ndarray:
+        """(S P, B 3): their change with the shape, so that one product turns it all."""
+        return np.ascontiguousarray(self._arms[1:].transpose(0, 2, 1, 3)).reshape(-1, 3 * NUM_BONES)
+
+    @cached_property
+    def _wrist(self) -> np.ndarray:
+        """(1 + S, 1, 3): where the wrist is, at rest and its change with the shape."""
+        return np.concatenate([self.joints[None, :1], self.shape_joints[:, :1]])
+
+    @cached_property
+    def _turns(self) -> np.ndarray:
+        """(2, B, 3, 3, 3): of each axis, the matrices that a turn about it has times its sine, and times 1 less its
+        cosine."""
+        cross = cross_matrices(self.axes / np.linalg.norm(self.axes.astype(np.float64), axis=2, keepdims=True))
+        return np.stack([cross, cross @ cross])
 
     def rest(self, shape: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Vertices (..., V, 3) and origins of the bones (..., B, 3) at rest of hands of shapes (..., S)."""
@@ -133,23 +167,24 @@ class HandModel:
         count = len(posture.angles)
         angles = np.zeros((count, NUM_BONES, 3))
         angles[:, FREE[:, 0], FREE[:, 1]] = posture.angles
+        angles *= np.linalg.norm(self.axes.astype(np.float64), axis=2)  # 1 in single precision only
         rest = self.joints + np.tensordot(posture.shape, self.shape_joints, 1)
-        turns = rotation_matrices(self.axes * angles[..., None])  # (N, B, 3 axes, 3, 3)
+        sine, cosine = np.sin(angles)[..., None, None], np.cos(angles)[..., None, None]
+        turns = np.eye(3) + sine * self._turns[0] + (1 - cosine) * self._turns[1]  # (N, B, 3 axes, 3, 3)
         outer = turns[:, :, ABDUCTION]  # abduction after flexion after twist
         middle = outer @ turns[:, :, FLEXION]
-        local = middle @ turns[:, :, TWIST]
-        rotations, offsets = np.empty((count, NUM_BONES, 3, 3)), np.zeros((count, NUM_BONES, 3))
-        above = np.broadcast_to(np.eye(3), rotations.shape).copy()
-        for level in LEVELS:
-            if level != [0]:
-                above[:, level] = rotations[:, PARENTS[level]]
-                offsets[:, level] = offsets[:, PARENTS[level]]
-            rotations[:, level] = above[:, level] @ local[:, level]
-            offsets[:, level] += np.einsum("nbij,nbj->nbi", above[:, level] - rotations[:, level], rest[:, level])
+        rotations = middle @ turns[:, :, TWIST]
+        above = np.empty_like(rotations)
+        above[:, 0] = np.eye(3)
+        for level in LEVELS[1:]:
+            above[:, level] = rotations[:, PARENTS[level]]
+            rotations[:, level] = above[:, level] @ rotations[:, level]
+        offsets = MOVES.T @ ((above - rotations) @ rest[..., None])[..., 0]
         axes = np.empty((count, NUM_BONES, 3, 3))
-        for axis, turned in ((ABDUCTION, above), (FLEXION, above @ outer), (TWIST, above @ middle)):
-            axes[:, :, axis] = np.einsum("nbij,bj->nbi", turned, self.axes[:, axis])
-        return Bones(rotations, offsets, rest, axes)
+        axes[:, :, ABDUCTION] = self.axes[:, ABDUCTION]
+        axes[:, :, FLEXION] = (outer @ self.axes[:, FLEXION, :, None])[..., 0]
+        axes[:, :, TWIST] = (middle @ self.axes[:, TWIST, :, None])[..., 0]
+        return Bones(rotations, offsets, rest, axes @ above.swapaxes(2, 3))
 
     def pose(self, posture: Posture) -> tuple[np.ndarray, np.ndarray]:
         """Vertices (N, V, 3) and origins of the bones (N, B, 3), linear blend skinning."""
@@ -160,26 +195,27 @@ class HandModel:
         return vertices, bones.origins
 
     def points(self, posture: Posture) -> tuple[np.ndarray, np.ndarray]:
-        """The points of `mixture` (N, P, 3) in the palm's frame, and their derivatives (N, P, 3, D + S) with angles and
+        """The points of `mixture` (N, P, 3) in the palm's frame, and their derivatives (N, D + S, P, 3) with angles and
         shape."""
         bones = self.bones(posture)
-        rest = self._parts[..., :3] + np.tensordot(posture.shape, self._shape_parts, 1)  # (N, P, B, 3)
-        share = self._parts[..., 3]  # (P, B)
-        moved = (rest.transpose(0, 2, 1, 3) @ bones.rotations.swapaxes(2, 3)).transpose(0, 2, 1, 3)
-        moved += bones.offsets[:, None] * share[..., None]
-        arms = self._beyond @ moved - (share @ self._beyond.T)[..., None] * bones.origins[:, None, FREE[:, 0]]
-        turning = np.cross(bones.axes[:, None, FREE[:, 0], FREE[:, 1]], arms)  # (N, P, D, 3)
-        tilt = np.zeros((*bones.offsets.shape[:2], len(self.shape_joints), 3))  # of the offsets with the shape
-        for level in LEVELS:
-            above = np.eye(3) if level == [0] else bones.rotations[:, PARENTS[level]]
-            joints = self.shape_joints[:, level].swapaxes(0, 1)
-            tilt[:, level] = joints @ (above - bones.rotations[:, level]).swapaxes(2, 3)
-            tilt[:, level] += 0 if level == [0] else tilt[:, PARENTS[level]]
-        rotated = self._shape_parts.transpose(2, 0, 1, 3)[None] @ bones.rotations.swapaxes(2, 3)[:, :, None]
-        shift = rotated.sum(axis=1)  # (N, S, P, 3)
-        shift += np.einsum("pb,nbsi->nspi", share, tilt, optimize=True)
-        derivatives = np.concatenate([turning.swapaxes(2, 3), shift.transpose(0, 2, 3, 1)], axis=3)
-        return moved.sum(axis=2), derivatives
+        count, points, moved = len(posture.angles), *self._moved(posture, bones)
+        beyond = (MOVES[FREE[:, 0]] @ moved.reshape(count, NUM_BONES, -1)).reshape(count, len(FREE), -1, 3)
+        turning = beyond @ -cross_matrices(bones.axes[:, FREE[:, 0], FREE[:, 1]])  # the axis times what it moves
+        shift = self._shape_arms @ bones.rotations.swapaxes(2, 3).reshape(count, -1, 3)
+        shift = shift.reshape(count, *self._arms[1:, 0].shape) + self._wrist[1:]
+        return points, np.concatenate([turning, shift], axis=1)
+
+    def regressed_joints(self, posture: Posture) -> np.ndarray:
+        """The joints (N, 21, 3) in FreiHAND order, in the palm's frame, without a mesh."""
+        return self._moved(posture, self.bones(posture))[0][:, :NUM_JOINTS]
+
+    def _moved(self, posture: Posture, bones: Bones) -> tuple[np.ndarray, np.ndarray]:
+        """The points of `mixture` (N, P, 3) in the palm's frame, and what each bone adds to them (N, B, P, 3)."""
+        carried, rest, change = self._carried
+        arms = np.zeros((len(posture.angles), *carried.shape, 3))
+        arms[:, carried] = rest + (posture.shape @ change).reshape(len(arms), -1, 3)
+        moved = arms @ bones.rotations.swapaxes(2, 3)
+        return moved.sum(axis=1) + self._wrist[0] + np.tensordot(posture.shape, self._wrist[1:], 1), moved
 
 
 @cache

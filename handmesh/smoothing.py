@@ -37,8 +37,7 @@ class Build:
     def __call__(self, pose: HandPose) -> HandPose:
         """The pose with this size and shape; it stays where it is in the picture."""
         built = replace(pose, size=float(np.exp(self.log_size)), shape=np.asarray(self.shape))
-        larger = built.length_m / replace(pose).length_m  # of copies, which keep their meshes
-        return replace(built, wrist_position_m=pose.wrist_position_m * larger)
+        return replace(built, wrist_position_m=pose.wrist_position_m * built.length_m / pose.length_m)
 
 
 @dataclass

@@ -191,7 +191,7 @@ class Tracker:
         """Hands that no track has seen in this frame: of tracks that had lost them, and of new ones."""
         found: dict[int, Hand] = {}
         for hand in self.find(image, camera, "always", hand_length_m=self.hand_length_m):
-            if not _has_place(hand) or any(_same(hand, other) for other in (*seen.values(), *found.values())):
+            if any(_same(hand, other) for other in (*seen.values(), *found.values())) or not _has_place(hand):
                 continue
             waiting = [track for track in self._tracks if track.number not in seen and track.number not in found]
             size = np.ptp(hand.landmarks_px, axis=0).max()

@@ -1,5 +1,5 @@
-"""What is written of a video: its hands as arrays, joint angles as a table, an animated rig, and the video with the
-meshes over it."""
+"""What is written of a video: its hands as arrays, joint angles as a table and a picture, an animated rig, and the
+video with the meshes over it."""
 
 import csv
 import glob
@@ -9,9 +9,11 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 
 from handmesh.bvh import bvh_text
+from handmesh.drawing.angles import plot_angles
 from handmesh.drawing.photo import draw_overlay
 from handmesh.errors import InputError
 from handmesh.files import atomic_write, replaced
@@ -53,8 +55,8 @@ class VideoResults:
     files appear under their names when the block ends, also where it ends early.
 
     Args:
-        folder, name: files are `FOLDER/NAME_hands.npz`, `NAME_angles.csv`, `NAME_overlay.mp4`, `NAME.glb` and, for each
-            hand, `NAME_right_1.bvh`.
+        folder, name: files are `FOLDER/NAME_hands.npz`, `NAME_angles.csv`, `NAME_angles.png`, `NAME_overlay.mp4`,
+            `NAME.glb` and, for each hand, `NAME_right_1.bvh`.
         faces: triangles of right and left hands.
     """
 
@@ -88,6 +90,8 @@ class VideoResults:
                 np.savez_compressed(file, **arrays, faces=self.faces[RIGHT])
             self._write_angles(rows)
             tracks = by_track(rows)
+            with atomic_write(self._file("angles.png")) as file:
+                file.write(cv2.imencode(".png", plot_angles(tracks)[..., ::-1])[1].tobytes())
             with atomic_write(self.path.with_name(f"{self.path.name}.glb")) as file:
                 file.write(animated_glb(tracks, self.faces))
             for old in self.path.parent.glob(f"{glob.escape(self.path.name)}_*_*.bvh"):

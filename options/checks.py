@@ -5,7 +5,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-from options.options import DATASETS, GENERATOR_FOLDERS, OPTIONS, SCORE, TRAIN, Options, value_type
+from options.options import DATASETS, FIT_MANO, GENERATOR_FOLDERS, OPTIONS, SCORE, TRAIN, Options, value_type
 
 WORKERS_PER_CORE = 4  # each holds a copy of the program in memory, and more of them make nothing faster
 LONGEST_NAME = 200  # bytes; file systems take 255, and files of a run add to its name
@@ -107,6 +107,11 @@ def check_rules(options: Options) -> None:
             "--device_idx names a CUDA device: leave it out, or use --device cuda",
         ),
         (phase == SCORE and options.pred is None, "--phase score needs --pred: the prediction to score"),
+        (phase == FIT_MANO and options.pred is None, "--phase fit_mano needs --pred: the hands to fit MANO to"),
+        (
+            phase == FIT_MANO and not options.template.endswith(".pkl"),
+            "--phase fit_mano needs --template MANO_RIGHT.pkl, the model to fit",
+        ),
         (phase == SCORE and options.gt is None, "--phase score needs --gt: the folder with evaluation_xyz.json"),
         (
             options.weights_only and options.resume in (None, "last"),

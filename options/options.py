@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any, get_args
 
 ROOT = Path(__file__).resolve().parents[1]
-TRAIN, EVAL, DEMO, EXPORT, SCORE, SYNTH = PHASES = ("train", "eval", "demo", "export", "score", "synth")
+PHASES = ("train", "eval", "demo", "export", "score", "synth", "fit_mano")
+TRAIN, EVAL, DEMO, EXPORT, SCORE, SYNTH, FIT_MANO = PHASES
 NETWORK_PHASES = (TRAIN, EVAL, DEMO, EXPORT)
 GENERATING = (TRAIN, SYNTH)
 PROCEDURAL = "procedural"
@@ -54,6 +55,7 @@ def option(
 _run = partial(option, group="run")
 _data = partial(option, group="data")
 _demo = partial(option, group="data", phases=(DEMO,))
+_predicted = partial(option, group="data", phases=(SCORE, FIT_MANO))
 _generated = partial(option, group="synthetic", phases=GENERATING, belongs_to=FIXED)
 _network = partial(option, group="model", phases=NETWORK_PHASES, belongs_to=NETWORK)
 _training = partial(option, group="training", phases=(TRAIN,), belongs_to=RUN)
@@ -71,9 +73,7 @@ class Options:
     phase: str = _run(TRAIN, "what to do", choices=PHASES)
     exp_name: str = _run(DEFAULT_EXPERIMENT, "name of the run; its files go to OUT_DIR/DATASET/EXP_NAME")
     out_dir: str | None = _run(
-        None,
-        "train, eval: folder of all runs (default out); demo, export, score: folder of the results (default: "
-        "inside the run's folder)",
+        None, "train, eval: folder of all runs (default out); else: folder of the results (default: inside the run's)"
     )
     device: str = _run(
         "auto",
@@ -154,16 +154,14 @@ class Options:
     )
     img_mean: float = _network(0.5, "input is (rgb / 255 - IMG_MEAN) / IMG_STD", limits=(-1e3, 1e3), group="data")
     img_std: float = _network(0.5, "see --img_mean", limits=(1e-3, 1e3), group="data")
-    pred: str | None = _data(None, "score: prediction to score, a .json or a .zip with one inside", phases=(SCORE,))
+    pred: str | None = _predicted(None, "prediction, a .json or a .zip with one inside; fit_mano: or SPLIT_mano.json")
     gt: str | None = _data(
         None, "score: folder with evaluation_xyz.json and, for meshes, evaluation_verts.json", phases=(SCORE,)
     )
-    pred_layout: str = _data(
+    pred_layout: str = _predicted(
         "freihand",
-        "score: order of the joints and axes of --pred: freihand, y down and z forward; ho3d, HO-3D's order, y up and "
-        "z backward",
+        "order of its joints and axes: freihand, y down and z forward; ho3d, HO-3D's order, y up and z backward",
         choices=("freihand", "ho3d"),
-        phases=(SCORE,),
     )
     gt_layout: str = _data("freihand", "likewise of --gt", choices=("freihand", "ho3d"), phases=(SCORE,))
 
@@ -215,7 +213,9 @@ class Options:
     backbone: str = _network("ResNet18", "encoder; cmr_mobile has its own", choices=("ResNet18", "ResNet50"))
     att: bool | None = _network(None, "attention on the global feature (default: the network's own choice)")
     template: str = _network(
-        "template/open_hand", "folder, mesh (.ply, .obj) or MANO_RIGHT.pkl that defines the hand's surface"
+        "template/open_hand",
+        "folder, mesh (.ply, .obj) or MANO_RIGHT.pkl that defines the hand's surface",
+        phases=(*NETWORK_PHASES, FIT_MANO),
     )
     out_channels: tuple[int, ...] = _network(
         (64, 128, 256, 512),
@@ -368,7 +368,7 @@ class Options:
 
     @property
     def results_dir(self) -> Path:
-        """Folder that demo, export and score write to."""
+        """Folder that demo, export, score and fit_mano write to."""
         return Path(self.out_dir) if self.out_dir is not None else self.run_dir / self.phase
 
     @property

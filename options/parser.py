@@ -48,7 +48,7 @@ def _build_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="run.py",
         description="Camera-space hand mesh recovery: train, evaluate, run on a folder of images, export to ONNX, "
-        "score, or make data.",
+        "score, make data, or fit MANO.",
         argument_default=argparse.SUPPRESS,
         allow_abbrev=False,
     )

@@ -56,7 +56,16 @@ def read_prediction(path: Path, layout: str = "freihand") -> Hands:
     Raises:
         InputError: it cannot be used.
     """
-    content = _read_zip(path) if path.suffix.lower() == ".zip" else read_json(path, EXPECTED)
+    return as_prediction(read_content(path), path, layout)
+
+
+def read_content(path: Path) -> object:
+    """What a .json, or a .zip with one .json inside, holds. Raises InputError."""
+    return _read_zip(path) if path.suffix.lower() == ".zip" else read_json(path, EXPECTED)
+
+
+def as_prediction(content: object, path: Path, layout: str = "freihand") -> Hands:
+    """Joints and vertices of a prediction that was read from a file; see `read_prediction`."""
     if not isinstance(content, list) or len(content) not in (1, 2):
         raise InputError(f"{path}: expected {EXPECTED}")
     return _hands([*content, None][:2], [path, path], layout)

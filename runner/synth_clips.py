@@ -20,7 +20,8 @@ RECIPE = "clips.json"
 
 
 def synthesize_clips(options: Options) -> None:
-    """Write `clips/NUMBER.mp4`, `NUMBER_K.json` and `NUMBER_truth.npz`: `time_s` (T,) and `joints_m` (T, 21, 3).
+    """Write `clips/NUMBER.mp4`, `NUMBER_K.json` and `NUMBER_truth.npz`: `time_s` (T,), `joints_m` (T, 21, 3), `angles`
+    (T, D) radians.
 
     Started again, it goes on where it was.
 
@@ -56,8 +57,8 @@ def write_clip(folder: Path, settings: GeneratorSettings, index: int) -> None:
         video.close()
     write_json(folder / f"{index:05d}_K.json", frames[0].K.tolist())
     with atomic_write(_truth(folder, index)) as file:
-        times, joints = [frame.time_s for frame in frames], [frame.joints_m for frame in frames]
-        np.savez(file, time_s=np.array(times), joints_m=np.array(joints))
+        names = ("time_s", "joints_m", "angles")
+        np.savez(file, **{name: np.array([getattr(frame, name) for frame in frames]) for name in names})
 
 
 def _truth(folder: Path, index: int) -> Path:

@@ -13,7 +13,7 @@ from datasets.synthesis.kinematics import bone_transforms, skin
 from datasets.synthesis.poses import FAMILIES, sample_pose
 from datasets.synthesis.renderer import Arm
 from handmesh.geometry import project
-from handmesh.skeleton import BONE_INDEX
+from handmesh.skeleton import BONE_INDEX, FREE
 
 CLIPS = 16  # stream of random numbers, apart from those of single images
 RATE_HZ = 30
@@ -36,12 +36,14 @@ class ClipFrame:
         time_s: since the first one.
         K: (3, 3), the same in all.
         joints_m: (21, 3) in FreiHAND order.
+        angles: (D,) radians, of `handmesh.skeleton.ANGLE_NAMES`.
     """
 
     image: np.ndarray
     time_s: float
     K: np.ndarray
     joints_m: np.ndarray
+    angles: np.ndarray
 
 
 def sample_clip(generator: HandGenerator, index: int) -> Iterator[ClipFrame]:
@@ -74,7 +76,8 @@ def sample_clip(generator: HandGenerator, index: int) -> Iterator[ClipFrame]:
         noise = np.random.default_rng((*seeds, 2, number))
         image = generator.sensor.capture(light, np.random.default_rng((*seeds, 2)), noise)
         model_vertices = placed[hand.model_vertices].astype(np.float64)
-        yield ClipFrame(image, number / RATE_HZ, view.K, generator.joint_regressor @ model_vertices)
+        joints_m, held = generator.joint_regressor @ model_vertices, angles[FREE[:, 0], FREE[:, 1]]
+        yield ClipFrame(image, number / RATE_HZ, view.K, joints_m, held)
 
 
 def _eased(place: float) -> float:

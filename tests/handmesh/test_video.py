@@ -10,6 +10,8 @@ import trimesh
 
 import handmesh
 from handmesh.cli import main
+from handmesh.drawing.mesh import silhouette
+from handmesh.geometry import project
 from handmesh.hand_model import load_hand_model, rotation_matrices
 from handmesh.pose import HandPose
 from handmesh.skeleton import ANGLE_NAMES
@@ -74,6 +76,35 @@ def test_a_hidden_hand_is_bridged_where_it_should_be(tracked):
     assert abs(x[HIDDEN[-1]] - x[HIDDEN[-1] + 1]) < 0.03
 
 
+def cutout(find, name, mirrored):
+    """A hand of a photo (224, 224, 3) without what is behind it, and how opaque it is (224, 224, 1)."""
+    image = np.ascontiguousarray(picture(name)[:, :: -1 if mirrored else 1])
+    (hand,) = find(image)
+    mask = silhouette(hand.vertices_m, find.faces[hand.side], hand.camera.K, *image.shape[:2])
+    mask = cv2.GaussianBlur(cv2.dilate(mask, np.ones((9, 9), np.uint8)), (0, 0), 2)
+    return image.astype(float), mask[..., None] / 255
+
+
+@pytest.mark.parametrize("mirrored", [False, True])
+def test_hands_that_cross_keep_their_number(find, mirrored):
+    """One goes to the right, before another one that goes to the left and is hidden by it on the way."""
+    there, behind = cutout(find, "palm", False), cutout(find, "back", mirrored)
+    tracker, seen = Tracker(find), []
+    for number in range(24):
+        canvas = np.full((330, 640, 3), 190.0)
+        for (image, opaque), left, top in ((behind, 400 - 16 * number, 60), (there, 20 + 16 * number, 40)):
+            part = canvas[top : top + 224, left : left + 224]
+            part[:] = opaque * image + (1 - opaque) * part
+        hands = tracker.update(canvas.astype(np.uint8), number / RATE_HZ)
+        seen.append({hand.track: (hand.side, project(hand.joints_m, hand.camera.K)[:, 0].mean()) for hand in hands})
+    first, last = seen[0], seen[-1]
+    assert {track: side for track, (side, _) in first.items()} == {track: side for track, (side, _) in last.items()}
+    assert all(frame.keys() == first.keys() for frame in seen)
+    goes_right, goes_left = sorted(first, key=lambda track: first[track][1])
+    assert last[goes_right][1] - first[goes_right][1] > 300
+    assert last[goes_left][1] - first[goes_left][1] < -300
+
+
 def test_a_hand_that_stays_away_is_forgotten(find):
     tracker = Tracker(find)
     assert len(tracker.update(frame(0), 0.0)) == 2
@@ -104,6 +135,7 @@ def test_the_command_writes_arrays_angles_and_the_picture(clip, tmp_path, capsys
     lines = (tmp_path / "clip_angles.csv").read_text().splitlines()
     assert lines[0].split(",")[5:] == list(ANGLE_NAMES)
     assert len(lines) == 1 + 2 * FRAMES
+    assert cv2.imread(str(tmp_path / "clip_angles.png")) is not None
     shown = list(VideoFile(tmp_path / "clip_overlay.mp4"))
     assert len(shown) == FRAMES
     changed = np.abs(shown[5].image.astype(int) - frame(5)).max(axis=2) > 25

@@ -10,6 +10,7 @@ from datasets.synthesis.clips import RATE_HZ, sample_clip
 from datasets.synthesis.generator import GeneratorSettings, HandGenerator
 from handmesh.geometry import project
 from handmesh.intrinsics import read_intrinsics
+from handmesh.skeleton import ANGLE_NAMES
 from handmesh.video import VideoFile
 
 HUMAN_M_PER_S2 = 60.0  # what no finger exceeds
@@ -53,6 +54,7 @@ def test_clips_are_written_with_their_truth(tmp_path):
     video = VideoFile(tmp_path / "clips/00000.mp4")
     with np.load(tmp_path / "clips/00000_truth.npz") as truth:
         assert len(truth["joints_m"]) == video.count
+        assert truth["angles"].shape == (video.count, len(ANGLE_NAMES))
         np.testing.assert_allclose([frame.time_s for frame in video], truth["time_s"], atol=1e-3)
     assert read_intrinsics(tmp_path / "clips/00000_K.json", 224, 224)[0, 0] > 100
     written = (tmp_path / "clips/00000.mp4").stat().st_mtime_ns
