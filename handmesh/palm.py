@@ -84,8 +84,8 @@ class PalmDetector:
         self.anchors = _anchors()
 
     def in_tiles(self, image: np.ndarray) -> list[Palm]:
-        """Palms in overlapping parts of an RGB image (H, W, 3) uint8, best first; nothing in a small image, which is one
-        part."""
+        """Palms in overlapping parts of an RGB image (H, W, 3) uint8, best first; nothing in a small image, which is a
+        single one."""
         palms = []
         for rows, columns in _tiles(*image.shape[:2]):
             shift = np.array([columns.start, rows.start])

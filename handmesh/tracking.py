@@ -184,8 +184,9 @@ class Tracker:
             return False
         if hand.landmark_confidence.mean() > CLEAR and time_s - track.checked_s < CHECK_SECONDS:
             return True
-        track.checked_s = time_s
-        return self.find.detector.landmarks(image, roi_around(hand.landmarks_px)).presence > MIN_PRESENCE
+        is_hand = self.find.detector.landmarks(image, roi_around(hand.landmarks_px)).presence > MIN_PRESENCE
+        track.checked_s = time_s if is_hand else track.checked_s
+        return is_hand
 
     def _appeared(self, image: np.ndarray, camera: Camera, seen: dict[int, Hand], time_s: float) -> dict[int, Hand]:
         """Hands that no track has seen in this frame: of tracks that had lost them, and of new ones."""

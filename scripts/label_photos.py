@@ -7,9 +7,10 @@
 `x0, y0 ... x20, y20`, about where the joints are, in pixels of the crop. What is written is the layout `Keypoints`
 (docs/data.md) and `sheet.png` to look at.
 
-A crop is labelled where MediaPipe's network agrees with itself over several looks. It gets a mesh where the open hand can
-be fitted to its landmarks and to the mesh of `--network` at once, and landmarks alone where the two do not quite agree.
-Where on the hand MediaPipe's joints are is measured on the evaluation part of generated data, `--calibration`. Every source gets as many entries: small ones are repeated.
+A crop is labelled where MediaPipe's network agrees with itself over several looks. It gets a mesh where the open hand
+can be fitted to its landmarks and to the mesh of `--network` at once, and landmarks alone where the two do not quite
+agree. Where on the hand MediaPipe's joints are is measured on the evaluation part of generated data, `--calibration`.
+Every source gets as many entries: small ones are repeated.
 """
 
 import argparse

@@ -1,0 +1,231 @@
+/**
+ * Hands from frame to frame: who is who, where to look next, and poses without jitter.
+ *
+ * A hand that was seen is looked for where it should be now; the detector runs when a hand may have appeared or was
+ * lost.
+ */
+
+import { boxAround, containment, longerSide, SAME_HAND_SHARE } from "./boxes";
+import { MIN_PRESENCE } from "./detector";
+import type { HandModel } from "./handModel";
+import { meanPoint, norm, project } from "./linear";
+import { poseOf, type HandPose } from "./pose";
+import { Build, PoseFilter } from "./smoothing";
+import type { Camera, Finder, Hand, Picture, Side } from "./types";
+
+const DETECT_SECONDS = 0.3; // between two looks for hands that have appeared
+const CHECK_SECONDS = 0.2; // between two questions whether what is tracked is still a hand
+const CLEAR = 0.5; // mean confidence of the landmarks below which that is asked at once
+const BRIDGED_SECONDS = 0.5; // for which a hand that is not seen is kept
+const LARGEST_JUMP = 0.6; // of its box, within which a hand that appears is one that was lost
+const VELOCITY_SHARE = 0.6; // of the newest velocity in the mean
+const LEAST_WEIGHT = 0.01; // of a frame in the size and shape of a hand, otherwise its confidence
+const NEAREST_M = 0.03; // in front of the camera, of a wrist
+const FADE_SECONDS = 0.15; // in which a hand that is not seen comes to rest
+
+/** A hand in a frame. */
+export interface TrackedHand {
+  /** Number of the hand, the same in all frames, as its side is. */
+  track: number;
+  time_s: number;
+  camera: Camera;
+  /** Smoothed, with the size and shape of all frames so far; camera space. */
+  pose: HandPose;
+  /** Whether the hand was not seen in this frame: it is shown where it should be. */
+  bridged: boolean;
+  /** As of `Hand`; 0 while it is bridged. */
+  confidence: number;
+  /** What the network saw of it in this frame; null while it is bridged. */
+  seen: Hand | null;
+}
+
+/** A frame of a video. */
+interface Frame {
+  picture: Picture;
+  camera: Camera;
+  time_s: number;
+}
+
+/** What is known of a hand. Points are those of the last frame in which it was seen. */
+class Track {
+  readonly side: Side;
+  readonly build = new Build();
+  readonly filter = new PoseFilter();
+  checked_s: number;
+  shown: HandPose;
+  private velocity = new Float64Array(3); // metres a second
+
+  constructor(
+    readonly number: number,
+    public pose: HandPose,
+    public seen_s: number,
+  ) {
+    this.side = pose.numbers.side;
+    this.checked_s = seen_s;
+    this.shown = pose;
+  }
+
+  /** How far (3,) the hand should be from where it was seen: it goes on, and comes to rest. */
+  movedSince(time_s: number): Float64Array {
+    const passed_s = FADE_SECONDS * (1 - Math.exp((this.seen_s - time_s) / FADE_SECONDS));
+    return this.velocity.map((value) => value * passed_s);
+  }
+
+  /** Where the landmarks (21, 2) of a frame should be. */
+  landmarksIn({ camera, time_s }: Frame): Float64Array {
+    const moved = this.movedSince(time_s);
+    return project(this.pose.joints_m.map((value, index) => value + moved[index % 3]), camera.K);
+  }
+
+  /** Take in a new pose. */
+  see(pose: HandPose, time_s: number): void {
+    const passed_s = Math.max(time_s - this.seen_s, 1e-3);
+    const before = meanPoint(this.pose.joints_m);
+    const newest = meanPoint(pose.joints_m).map((value, axis) => (value - before[axis]) / passed_s);
+    this.velocity = this.velocity.map((value, axis) => VELOCITY_SHARE * newest[axis] + (1 - VELOCITY_SHARE) * value);
+    this.pose = pose;
+    this.seen_s = time_s;
+  }
+}
+
+/** The hands of a video, one frame after the other. */
+export class Tracker {
+  private numTracks = 0;
+  private tracks: Track[] = [];
+  private detected_s = -Infinity;
+  private time_s = -Infinity;
+
+  /**
+   * @param handLength_m from the wrist along the bones to the middle finger's tip, where that is known.
+   */
+  constructor(
+    private readonly model: HandModel,
+    private readonly finder: Finder,
+    private readonly handLength_m: number | null = null,
+  ) {}
+
+  /**
+   * The hands of the next frame; wait for those of the one before.
+   *
+   * @param time_s later than that of the frame before.
+   * @throws if it is not.
+   */
+  async update(picture: Picture, camera: Camera, time_s: number): Promise<TrackedHand[]> {
+    if (!(time_s > this.time_s)) {
+      throw new Error(`time_s ${time_s}: expected more than that of the frame before, ${this.time_s}`);
+    }
+    this.time_s = time_s;
+    const frame: Frame = { picture, camera, time_s };
+    const seen = await this.follow(frame);
+    const lost = seen.size < this.tracks.length;
+    if (lost || this.tracks.length === 0 || time_s - this.detected_s >= DETECT_SECONDS) {
+      this.detected_s = time_s;
+      await this.takeInAppeared(frame, seen);
+    }
+    this.tracks = this.tracks.filter((track) => time_s - track.seen_s <= BRIDGED_SECONDS);
+    return this.tracks.map((track) => told(track, seen.get(track) ?? null, frame));
+  }
+
+  /** Hands by track, seen where they should be. */
+  private async follow(frame: Frame): Promise<Map<Track, Hand>> {
+    const looks = this.tracks.map((track) => {
+      return { found: null, landmarks_px: track.landmarksIn(frame), left: track.side === "left" };
+    });
+    const hands = await this.finder.look(frame.picture, frame.camera, looks, this.handLength_m);
+    const seen = new Map<Track, Hand>();
+    for (const [index, track] of this.tracks.entries()) {
+      const hand = hands[index];
+      if (isAmong(hand, seen.values())) continue;
+      const pose = this.placed(hand);
+      if (pose !== null && (await this.isHand(frame, track, hand))) {
+        seen.set(track, hand);
+        track.see(pose, frame.time_s);
+      }
+    }
+    return seen;
+  }
+
+  /** Whether what was seen of a track is a hand. */
+  private async isHand({ picture, time_s }: Frame, track: Track, hand: Hand): Promise<boolean> {
+    const clearness = hand.landmarkConfidence.reduce((sum, value) => sum + value, 0) / hand.landmarkConfidence.length;
+    if (clearness > CLEAR && time_s - track.checked_s < CHECK_SECONDS) return true;
+    const isHand = (await this.finder.presence(picture, hand.landmarks_px)) > MIN_PRESENCE;
+    if (isHand) track.checked_s = time_s;
+    return isHand;
+  }
+
+  /** Add hands that no track has seen in this frame: of tracks that had lost them, and of new ones. */
+  private async takeInAppeared(frame: Frame, seen: Map<Track, Hand>): Promise<void> {
+    const { picture, camera, time_s } = frame;
+    const hands = await this.finder.find(picture, camera, { detect: "always", handLength_m: this.handLength_m });
+    for (const hand of hands) {
+      if (isAmong(hand, seen.values())) continue;
+      const pose = this.placed(hand);
+      if (pose === null) continue;
+      const track = this.lostNear(hand, frame, seen);
+      if (track === null) {
+        const added = new Track(++this.numTracks, pose, time_s);
+        this.tracks.push(added);
+        seen.set(added, hand);
+        continue;
+      }
+      const look = { found: hand.found, landmarks_px: hand.landmarks_px, left: track.side === "left" };
+      const [again] = await this.finder.look(picture, camera, [look], this.handLength_m);
+      const found = this.placed(again);
+      if (found === null) continue;
+      track.see(found, time_s);
+      seen.set(track, again);
+    }
+  }
+
+  /** The track that has lost a hand nearest to where one has appeared, if that is near. */
+  private lostNear(hand: Hand, frame: Frame, seen: Map<Track, Hand>): Track | null {
+    let nearest = LARGEST_JUMP * longerSide(boxAround(hand.landmarks_px));
+    let found: Track | null = null;
+    for (const track of this.tracks) {
+      if (seen.has(track)) continue;
+      const off = track.landmarksIn(frame).map((value, index) => value - hand.landmarks_px[index]);
+      const far = norm(meanOffset(off));
+      if (far < nearest) {
+        nearest = far;
+        found = track;
+      }
+    }
+    return found;
+  }
+
+  /** The pose of a hand; null where it is not known to be somewhere before the camera. */
+  private placed(hand: Hand): HandPose | null {
+    const { vertices_m, landmarks_px } = hand;
+    if (!hand.success || ![vertices_m, landmarks_px].every((values) => values.every(Number.isFinite))) return null;
+    const pose = poseOf(this.model, hand.side, vertices_m, landmarks_px, hand.landmarkConfidence, hand.camera.K);
+    return pose.numbers.wristPosition_m[2] > NEAREST_M ? pose : null;
+  }
+}
+
+/** What is said of a track, given what was seen of it. */
+function told(track: Track, hand: Hand | null, { camera, time_s }: Frame): TrackedHand {
+  if (hand === null) {
+    const moved = track.movedSince(time_s);
+    const wristPosition_m = track.shown.numbers.wristPosition_m.map((value, axis) => value + moved[axis]);
+    const pose = track.shown.with({ wristPosition_m });
+    return { track: track.number, time_s, camera, pose, bridged: true, confidence: 0, seen: null };
+  }
+  track.build.learn(track.pose, Math.max(hand.confidence, LEAST_WEIGHT));
+  track.shown = track.filter.smooth(track.build.built(track.pose), time_s);
+  const { confidence } = hand;
+  return { track: track.number, time_s, camera, pose: track.shown, bridged: false, confidence, seen: hand };
+}
+
+/** Whether a hand of a frame is one of others. */
+function isAmong(hand: Hand, others: Iterable<Hand>): boolean {
+  const box = boxAround(hand.landmarks_px);
+  return [...others].some((other) => containment(box, boxAround(other.landmarks_px)) >= SAME_HAND_SHARE);
+}
+
+/** Mean (2,) of offsets (N, 2). */
+function meanOffset(offsets: Float64Array): Float64Array {
+  const mean = new Float64Array(2);
+  for (let index = 0; index < offsets.length; index++) mean[index % 2] += (2 * offsets[index]) / offsets.length;
+  return mean;
+}

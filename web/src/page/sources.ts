@@ -1,0 +1,111 @@
+/** Where pictures come from: files, samples, the camera. */
+
+import ExifReader from "exifreader";
+
+const FULL_FRAME_DIAGONAL_MM = Math.hypot(36, 24); // what focal lengths "in 35 mm film" refer to
+const LONGEST_PX = 16384; // that all browsers can draw
+const PLAUSIBLE_FOCAL_35MM = [8, 1200];
+const CAMERA_ERRORS: Record<string, string> = {
+  NotAllowedError: "The camera was refused. Allow it in the browser's settings for this page.",
+  NotFoundError: "There is no camera.",
+  NotReadableError: "The camera cannot be used: another program may have it.",
+};
+
+/** A picture that was opened. */
+export interface OpenedPicture {
+  name: string;
+  bitmap: ImageBitmap;
+  /** Across the longer side; null where the file does not say. */
+  fov_deg: number | null;
+  /** (9,) intrinsics; null where they are not known. */
+  K: Float64Array | null;
+}
+
+/** A frame of a clip or of the camera. */
+export interface Frame {
+  bitmap: ImageBitmap;
+  /** Later than that of the frame before. */
+  time_s: number;
+}
+
+/** A clip or the camera. */
+export interface OpenedVideo {
+  name: string;
+  /** Whether it is the camera, which is shown as a mirror would. */
+  live: boolean;
+  /** All frames of a clip; of the camera those that come after the one before is done with. */
+  frames(): AsyncGenerator<Frame, void>;
+  /** Let go of it. */
+  close(): void;
+}
+
+/** A picture from a file. Throws what to tell where it is none. */
+export async function openPicture(file: Blob, name: string): Promise<OpenedPicture> {
+  let bitmap: ImageBitmap;
+  try {
+    bitmap = await createImageBitmap(file);
+  } catch {
+    throw new Error(`${name} cannot be read as a picture. Expected JPEG, PNG, WebP, or a clip.`);
+  }
+  if (Math.max(bitmap.width, bitmap.height) > LONGEST_PX) {
+    throw new Error(`${name} is too large, ${bitmap.width} x ${bitmap.height}. Expected at most ${LONGEST_PX} pixels a side.`);
+  }
+  return { name: stem(name), bitmap, fov_deg: await fovOf(file, bitmap), K: null };
+}
+
+/** Field of view across the longer side by the focal length that a file states. */
+async function fovOf(file: Blob, { width, height }: ImageBitmap): Promise<number | null> {
+  try {
+    const tags = ExifReader.load(await file.arrayBuffer());
+    const focal_mm = Number(tags.FocalLengthIn35mmFilm?.value);
+    const [least, most] = PLAUSIBLE_FOCAL_35MM;
+    if (!(focal_mm >= least && focal_mm <= most)) return null;
+    const focal_px = (focal_mm / FULL_FRAME_DIAGONAL_MM) * Math.hypot(height, width);
+    return (2 * Math.atan(Math.max(width, height) / 2 / focal_px) * 180) / Math.PI;
+  } catch {
+    return null; // of an unknown origin, tags may be anything
+  }
+}
+
+/** A clip from a file. Throws what to tell where it is none. */
+export async function openClip(file: File): Promise<OpenedVideo> {
+  const { ALL_FORMATS, BlobSource, CanvasSink, Input } = await import("mediabunny"); // large, and most want no clips
+  const input = new Input({ source: new BlobSource(file), formats: ALL_FORMATS });
+  const track = await input.getPrimaryVideoTrack().catch(() => null);
+  if (!track || !(await track.canDecode())) {
+    input.dispose();
+    throw new Error(`${file.name} cannot be read as a clip. Expected one that this browser plays, such as MP4 with H.264.`);
+  }
+  async function* frames(): AsyncGenerator<Frame, void> {
+    for await (const { canvas, timestamp } of new CanvasSink(track!).canvases()) {
+      yield { bitmap: await createImageBitmap(canvas), time_s: timestamp };
+    }
+  }
+  return { name: stem(file.name), live: false, frames, close: () => input.dispose() };
+}
+
+/** The camera. Throws what to tell where it cannot be had. */
+export async function openCamera(): Promise<OpenedVideo> {
+  if (!navigator.mediaDevices) throw new Error("The camera needs a page from https or localhost.");
+  let stream: MediaStream;
+  try {
+    stream = await navigator.mediaDevices.getUserMedia({ video: { width: { ideal: 1280 } }, audio: false });
+  } catch (error) {
+    const kind = error instanceof DOMException ? error.name : "";
+    throw new Error(CAMERA_ERRORS[kind] ?? `The camera cannot be used (${kind || error}).`);
+  }
+  const video = Object.assign(document.createElement("video"), { srcObject: stream, muted: true, playsInline: true });
+  await video.play();
+  const [track] = stream.getTracks();
+  async function* frames(): AsyncGenerator<Frame, void> {
+    while (track.readyState === "live") {
+      await new Promise((resolve) => video.requestVideoFrameCallback(resolve));
+      yield { bitmap: await createImageBitmap(video), time_s: performance.now() / 1000 };
+    }
+  }
+  return { name: "camera", live: true, frames, close: () => track.stop() };
+}
+
+function stem(name: string): string {
+  return name.replace(/\.[^.]*$/, "");
+}

@@ -1,0 +1,3 @@
+declare module "gltf-validator" {
+  export function validateBytes(content: Uint8Array): Promise<{ issues: { messages: { severity: number }[] } }>;
+}
