@@ -49,7 +49,8 @@ export async function openNetwork(
 
 async function findsGpu(): Promise<boolean> {
   try {
-    return Boolean(await navigator.gpu?.requestAdapter());
+    const adapter = await navigator.gpu?.requestAdapter();
+    return Boolean(adapter && !adapter.info.isFallbackAdapter); // that would be a processor which emulates one
   } catch {
     return false;
   }
