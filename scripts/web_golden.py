@@ -16,11 +16,13 @@ from typing import Any
 
 import cv2
 import numpy as np
+from PIL import Image
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
 import handmesh  # noqa: E402
+from handmesh.camera import EXIF_FOLDER, FOCAL_LENGTH_35MM, find_camera  # noqa: E402
 from handmesh.geometry import project  # noqa: E402
 from handmesh.hand_files import write_hands  # noqa: E402
 from handmesh.hand_model import load_hand_model, rotation_matrices  # noqa: E402
@@ -35,6 +37,7 @@ IMAGES, GOLDEN = ROOT / "images", ROOT / "web" / "tests" / "golden"
 CLIP = ROOT / "web" / "samples" / "clip.mp4"
 CAMERA_SIZE_PX, CAMERA_FRAMES, CAMERA_QUALITY = (320, 320), 40, 80  # of the clip that plays the camera
 VERTEX_STEP = 50
+FOCAL_35MM = 85
 DIGITS = 7
 SEEN = ("palm", "left", "pointing")
 FRAMES = 40
@@ -136,13 +139,23 @@ def smoothing_golden() -> dict[str, Any]:
     return {"frames": frames, "last_joints_m": shown.joints_m}
 
 
+def write_exif() -> None:
+    """A sample picture whose file states a focal length."""
+    with Image.open(IMAGES / "left_img.jpg") as image:
+        exif = image.getexif()
+        exif.get_ifd(EXIF_FOLDER)[FOCAL_LENGTH_35MM] = FOCAL_35MM
+        image.save(GOLDEN / "exif.jpg", exif=exif, quality=95)
+
+
 def pictures_golden() -> dict[str, Any]:
     """What is written of the sample pictures, and some vertices of their hands."""
+    write_exif()
     find, pictures = handmesh.load(), {}
-    for path in sorted(IMAGES.glob("*_img.jpg")):
+    for path in (*sorted(IMAGES.glob("*_img.jpg")), GOLDEN / "exif.jpg"):
         name = path.stem.removesuffix("_img")
         image = read_image(path)
-        hands = find(image, read_intrinsics(IMAGES / f"{name}_K.json", *image.shape[:2]))
+        camera = find_camera(path, name, *image.shape[:2])
+        hands = find(image, camera if camera.approximate else camera.K)
         with tempfile.TemporaryDirectory() as folder:
             write_hands(Path(folder) / "hands.json", name, image.shape[:2], hands)
             written = json.loads((Path(folder) / "hands.json").read_text("utf-8"))

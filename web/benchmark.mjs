@@ -45,14 +45,14 @@ async function times(url, isolated) {
   console.log(`${isolated ? "all threads" : "one thread"}: ${await page.textContent("#status")}`);
   const start = performance.now();
   await page.getByAltText("Sample: left").click();
-  await said(page, /in \d+ ms/);
+  await said(page, /left: 1 hand/);
   const first_ms = ready_ms + performance.now() - start;
   console.log(`  ready after ${Math.round(ready_ms)} ms, first hand after ${Math.round(first_ms)} ms`);
   if (isolated) console.log(`  loaded by the page itself: ${(sizes.loaded / 1e6).toFixed(1)} MB; its worker loads the rest`);
   for (let round = 0; round < 3; round++) {
     await page.setInputFiles("#file", CLIP);
     await page.locator("#recording", { hasText: /Recorded/ }).waitFor({ timeout: 300_000 });
-    console.log(`  ${await page.textContent("#status")}`);
+    console.log(`  ${await page.textContent("#status")}, ${await page.textContent("#speed")}`);
   }
   await page.click("#timings summary");
   await page.locator("#timings p", { hasText: "mesh" }).waitFor();
@@ -63,7 +63,7 @@ async function times(url, isolated) {
 async function memory(url) {
   const { browser, page } = await open(url, true);
   await page.click("#camera");
-  await said(page, /ms a frame/);
+  await said(page, /camera: /);
   await page.evaluate(() => {
     window.count = 0;
     new MutationObserver(() => window.count++).observe(document.getElementById("hands"), { childList: true });

@@ -25,6 +25,8 @@ export interface Settings {
   K: Float64Array | null;
   /** Across the longer side. */
   fov_deg: number;
+  /** Whether K is known, or where the field of view comes from. */
+  kFrom: "given" | "exif" | "fov";
   /** From the wrist along the bones to the tip of the middle finger; null where that is not known. */
   handLength_m: number | null;
 }
@@ -47,6 +49,7 @@ interface Parts {
 export class Engine {
   private parts: Parts | null = null;
   private tracker: Tracker | null = null;
+  private busy: Promise<unknown> = Promise.resolve(); // networks run one call at a time
 
   /** Load everything. Throws where a file cannot be read. */
   async load(report: (progress: Progress) => void): Promise<EngineInfo> {
@@ -59,32 +62,53 @@ export class Engine {
     const detector = new HandDetector(palm.network, landmark.network);
     const finder = new HandFinder(detector, new CropPredictor(description, mesh.network, registration));
     const networks = { palm: palm.network, landmark: landmark.network, mesh: mesh.network, registration };
-    this.parts = { model: new HandModel(files.handModel), finder, networks };
+    const model = new HandModel(files.handModel);
+    if (description.joint_regressor.shape[1] !== model.numVertices) throw new Error("the mesh network knows another hand");
+    this.parts = { model, finder, networks };
     const providers = { palm: palm.provider, landmark: landmark.provider, mesh: mesh.provider };
     return { threads: processor.threads, providers, handModel: files.handModel };
   }
 
   /** The hands of a picture. */
-  async find(bitmap: ImageBitmap, settings: Settings): Promise<ShownHand[]> {
+  find(bitmap: ImageBitmap, settings: Settings): Promise<ShownHand[]> {
+    return this.inTurn(() => this.findNow(bitmap, settings));
+  }
+
+  /** Begin to follow hands anew: another clip, or other settings. */
+  startTracking(): Promise<void> {
+    return this.inTurn(async () => {
+      this.tracker = null;
+    });
+  }
+
+  /** The hands of the next frame; `time_s` is later than that of the frame before. */
+  track(bitmap: ImageBitmap, time_s: number, settings: Settings): Promise<ShownHand[]> {
+    return this.inTurn(() => this.trackNow(bitmap, time_s, settings));
+  }
+
+  /** Mean milliseconds and number of calls of each network so far. */
+  timings(): Record<string, { ms: number; calls: number }> {
+    return Object.fromEntries(Object.entries(this.loaded().networks).map(([name, network]) => [name, network.timing]));
+  }
+
+  private inTurn<Value>(run: () => Promise<Value>): Promise<Value> {
+    const turn = this.busy.then(run);
+    this.busy = turn.catch(() => {});
+    return turn;
+  }
+
+  private async findNow(bitmap: ImageBitmap, settings: Settings): Promise<ShownHand[]> {
     const { model, finder } = this.loaded();
     const picture = pixelsOf(bitmap);
     const hands = await finder.find(picture, cameraOf(picture, settings), { handLength_m: settings.handLength_m });
     return hands.map((hand, index): ShownHand => {
-      const finite = hand.vertices_m.every(Number.isFinite);
-      const pose = finite ? poseOf(model, hand.side, hand.vertices_m, hand.landmarks_px, hand.landmarkConfidence, hand.camera.K) : null;
-      const { side, vertices_m, joints_m, confidence } = hand;
-      const K = hand.camera.K;
-      return { side, track: index + 1, K, vertices_m, joints_m, bridged: false, confidence, seen: seenOf(hand), pose: pose && pose.numbers };
+      const { side, vertices_m, joints_m, landmarks_px, landmarkConfidence, confidence, camera } = hand;
+      const pose = poseOf(model, side, vertices_m, landmarks_px, landmarkConfidence, camera.K).numbers;
+      return { side, track: index + 1, K: camera.K, vertices_m, joints_m, bridged: false, confidence, seen: seenOf(hand), pose };
     });
   }
 
-  /** Begin to follow hands anew: another clip, or other settings. */
-  startTracking(): void {
-    this.tracker = null;
-  }
-
-  /** The hands of the next frame; `time_s` is later than that of the frame before. */
-  async track(bitmap: ImageBitmap, time_s: number, settings: Settings): Promise<ShownHand[]> {
+  private async trackNow(bitmap: ImageBitmap, time_s: number, settings: Settings): Promise<ShownHand[]> {
     const { model, finder } = this.loaded();
     const picture = pixelsOf(bitmap);
     this.tracker ??= new Tracker(model, finder, settings.handLength_m);
@@ -93,11 +117,6 @@ export class Engine {
       const { vertices_m, joints_m, numbers } = pose;
       return { side: numbers.side, track, K: camera.K, vertices_m, joints_m, bridged, confidence, seen: seen && seenOf(seen), pose: numbers };
     });
-  }
-
-  /** Mean milliseconds and number of calls of each network so far. */
-  timings(): Record<string, { ms: number; calls: number }> {
-    return Object.fromEntries(Object.entries(this.loaded().networks).map(([name, network]) => [name, network.timing]));
   }
 
   private loaded(): Parts {

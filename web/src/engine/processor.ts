@@ -37,9 +37,12 @@ export async function openNetwork(
   if (hasGpu) {
     try {
       const other = await OnnxModel.open(runtime, content, "webgpu");
-      if (agree(await other.run({ image: input }), expected) && (await duration(other, input)) < (await duration(network, input))) {
+      const same = agree(await other.run({ image: input }), expected);
+      if (same && (await duration(other, input)) < (await duration(network, input))) {
+        await network.release();
         return { network: other, provider: "webgpu" };
       }
+      await other.release();
     } catch (error) {
       console.info("WebGPU cannot run a network:", error); // WebAssembly can
     }

@@ -17,7 +17,7 @@ export interface ShownHand {
   confidence: number;
   /** What was seen of it; null while it is bridged. */
   seen: SeenHand | null;
-  pose: PoseNumbers | null;
+  pose: PoseNumbers;
 }
 
 /** What the networks say of a hand beside its mesh. */

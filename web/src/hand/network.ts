@@ -19,7 +19,6 @@ export interface Description {
   size_px: number;
   mean: number;
   std: number;
-  template_digest: string;
   /** Triangles of a right hand, outward. */
   faces: number[][];
   /** Joints from vertices: numbers of joints, of vertices, and weights. */
@@ -28,7 +27,7 @@ export interface Description {
 }
 
 const METADATA = 14; // number of `metadata_props` in ONNX's ModelProto, whose entries are a key, 1, and a value, 2
-const NEEDED = ["name", "traits", "size_px", "mean", "std", "template_digest", "faces", "joint_regressor", "calibration"];
+const NEEDED = ["name", "traits", "size_px", "mean", "std", "faces", "joint_regressor", "calibration"];
 
 /** Read the description out of an ONNX file. Throws where it is not a network of this project that a page can use. */
 export function readDescription(content: Uint8Array): Description {
@@ -41,8 +40,9 @@ export function readDescription(content: Uint8Array): Description {
   const missing = NEEDED.filter((name) => !(name in values));
   if (missing.length) throw new Error(`the mesh network's file does not say ${missing.join(", ")}: export it again`);
   const description = values as unknown as Description;
-  if (!description.traits.upright || description.traits.registration !== "landmarks") {
-    throw new Error(`${description.name}: the page needs a network whose crops are upright and whose landmarks are means`);
+  const { upright, registration, knows_sides } = description.traits;
+  if (!upright || !knows_sides || registration !== "landmarks") {
+    throw new Error(`${description.name}: the page needs a network like cmr_mobile, for upright crops, that tells sides`);
   }
   return description;
 }

@@ -27,13 +27,16 @@ export class CropPredictor {
     private readonly registration: OnnxModel,
   ) {}
 
-  /** Predict hands from crops and their intrinsics. */
+  /** Predict hands from crops and their intrinsics. Throws where the network says what is not finite. */
   async predict(crops: Pixels[], K: Float64Array[]): Promise<CropHand[]> {
     const { size_px: size } = this.description;
     const count = crops.length;
     const input = new Float32Array(count * 3 * size * size);
     crops.forEach((crop, index) => this.fill(input, index, crop));
     const seen = await this.network.run({ image: { data: input, shape: [count, 3, size, size] } });
+    if (!["mesh_pred_0", "uv_pred", "landmarks"].every((name) => seen[name].every(Number.isFinite))) {
+      throw new Error(`${this.description.name} predicts values that are not finite; its weights cannot be used`);
+    }
     const each = (name: string, index: number): Float64Array => {
       const length = seen[name].length / count;
       return Float64Array.from(seen[name].subarray(index * length, (index + 1) * length));

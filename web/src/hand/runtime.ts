@@ -32,6 +32,11 @@ export class OnnxModel {
     return new OnnxModel(runtime, await runtime.InferenceSession.create(content, options));
   }
 
+  /** Let go of its memory. */
+  release(): Promise<void> {
+    return this.session.release();
+  }
+
   /** All outputs, by name. */
   async run(inputs: Record<string, Input>): Promise<Arrays> {
     const feeds: Record<string, Tensor> = {};

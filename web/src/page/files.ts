@@ -3,6 +3,7 @@
 import * as THREE from "three";
 import { GLTFExporter } from "three/addons/exporters/GLTFExporter.js";
 import { PLYExporter } from "three/addons/exporters/PLYExporter.js";
+import type { Settings } from "../engine/engine";
 import type { ShownHand } from "../engine/results";
 import type { HandModel } from "../hand/handModel";
 import { JOINT_NAMES } from "../hand/joints";
@@ -10,7 +11,7 @@ import { project } from "../hand/linear";
 import { HandPose } from "../hand/pose";
 import { BONES } from "../hand/skeleton";
 import type { Side } from "../hand/types";
-import { HAND_COLORS, toSpace } from "./scene";
+import { handMaterial, toSpace } from "./scene";
 
 const DECIMALS_M = 5;
 const DECIMALS_PX = 2;
@@ -20,8 +21,8 @@ export interface Result {
   name: string;
   width: number;
   height: number;
-  /** Whether K is known, or follows from a field of view. */
-  kFrom: string;
+  /** Whether K is known, or follows from what a file or a slider says of the field of view. */
+  kFrom: Settings["kFrom"];
   hands: readonly ShownHand[];
 }
 
@@ -59,7 +60,7 @@ function handJson({ side, K, seen, pose, joints_m, confidence }: ShownHand, kFro
     translation_m: rows(joints_m.subarray(0, 3), 3, DECIMALS_M)[0],
     depth_m: rounded(joints_m[2], DECIMALS_M),
     depth_deviation_m: seen && Number.isFinite(seen.depthDeviation_m) ? rounded(seen.depthDeviation_m, DECIMALS_M) : null,
-    pose: pose && poseJson(new HandPose(model, pose)),
+    pose: poseJson(new HandPose(model, pose)),
     residual_px: seen && Number.isFinite(seen.residual_px) ? rounded(seen.residual_px, 3) : null,
     position_reliable: seen?.success ?? false,
     confidence: rounded(confidence, 4),
@@ -133,9 +134,4 @@ export function handGeometry(side: Side, positions: Float32Array, faces: Uint16A
   geometry.setIndex(new THREE.BufferAttribute(side === "right" ? faces : faces.slice().reverse(), 1));
   geometry.computeVertexNormals();
   return geometry;
-}
-
-/** How a hand looks; both sides, because hands are open at the wrist. */
-export function handMaterial(side: Side): THREE.MeshStandardMaterial {
-  return new THREE.MeshStandardMaterial({ color: HAND_COLORS[side], roughness: 0.7, metalness: 0, side: THREE.DoubleSide });
 }

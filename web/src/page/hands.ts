@@ -21,7 +21,7 @@ export function showHands(hands: readonly ShownHand[], model: HandModel): void {
 export function showAngles(at: { hand: ShownHand; vertex: number } | null, model: HandModel | null): void {
   const place = element("angles");
   place.hidden = true;
-  if (!at || !model || !at.hand.pose) return;
+  if (!at || !model) return;
   const [finger] = BONES[model.bonesOf(at.vertex)[0].bone].split("_");
   const own = Object.entries(new HandPose(model, at.hand.pose).jointAngles_deg).filter(([name]) => name.startsWith(`${finger}_`));
   if (!own.length) return;
@@ -54,7 +54,6 @@ function confidenceOf({ confidence, bridged }: ShownHand): string {
 
 /** How much each finger is bent: the sum of the flexions of its joints. */
 function bendsOf({ pose }: ShownHand, model: HandModel): string {
-  if (!pose) return "";
   const angles = Object.entries(new HandPose(model, pose).jointAngles_deg);
   const bend = (finger: string): number =>
     angles.reduce((sum, [name, angle]) => (name.startsWith(finger) && name.endsWith("flexion") ? sum + angle : sum), 0);

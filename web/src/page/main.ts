@@ -8,40 +8,42 @@ import { showAngles } from "./hands";
 import { Overlay } from "./overlay";
 import { Page, type Opener } from "./page";
 import { openSample, openSampleClip, SAMPLES } from "./samples";
-import { openCamera, openClip, openPicture, type OpenedPicture, type OpenedVideo } from "./sources";
+import * as settings from "./settings";
+import { openCamera, openClip, openPicture, type Opened } from "./sources";
 import { Space } from "./space";
 
-function openFile(file: File): Promise<OpenedPicture | OpenedVideo> {
+/** Open a file as what it says it is. */
+function openFile(file: File): Promise<Opened> {
   return file.type.startsWith("video/") ? openClip(file) : openPicture(file, file.name);
 }
 
 /** Open the first of several files, and offer all beside the samples. */
 function openFiles(page: Page, files: readonly File[]): void {
   if (files.length) void page.open(() => openFile(files[0]));
-  if (files.length < 2) return;
-  for (const file of files) {
-    const url = URL.createObjectURL(file);
-    const button = offered(url, file.name, () => openFile(file), page);
-    const [image] = button.children as unknown as HTMLImageElement[];
-    image.addEventListener("load", () => URL.revokeObjectURL(url));
-  }
+  if (files.length > 1) for (const file of files) offer(file.name, pictureOf(file), () => openFile(file), page);
 }
 
-/** A button with a small picture, beside the samples. */
-function offered(url: string, name: string, opener: Opener, page: Page): HTMLElement {
+/** A small picture of a file, or its name where it is none. */
+function pictureOf(file: File): HTMLElement {
+  const image = Object.assign(new Image(), { src: URL.createObjectURL(file), alt: file.name });
+  image.addEventListener("load", () => URL.revokeObjectURL(image.src));
+  image.addEventListener("error", () => {
+    URL.revokeObjectURL(image.src);
+    image.replaceWith(file.name);
+  });
+  return image;
+}
+
+/** Add a button beside the samples. */
+function offer(name: string, content: HTMLElement, opener: Opener, page: Page): void {
   const button = Object.assign(document.createElement("button"), { type: "button", title: name });
-  button.append(Object.assign(new Image(), { src: url, alt: name }));
+  button.append(content);
   button.addEventListener("click", () => void page.open(opener));
   element("samples").append(button);
-  return button;
 }
 
-function listen(page: Page): void {
-  const files = element<HTMLInputElement>("file");
-  files.addEventListener("change", () => {
-    openFiles(page, [...(files.files ?? [])]);
-    files.value = ""; // the same files can be opened again
-  });
+/** What is dropped before the page is ready would make the browser leave it. */
+function listenToDrops(page: () => Page | null): void {
   document.addEventListener("dragover", (event) => {
     event.preventDefault();
     document.body.classList.add("dropping");
@@ -51,60 +53,82 @@ function listen(page: Page): void {
     event.preventDefault();
     document.body.classList.remove("dropping");
     const dropped = [...(event.dataTransfer?.files ?? [])];
-    if (dropped.length) openFiles(page, dropped);
+    const ready = page();
+    if (!ready) sayError("The networks are still loading.");
+    else if (dropped.length) openFiles(ready, dropped);
     else sayError("That is no file of this machine. Save the picture first, then drop the file.");
   });
+}
+
+function listen(page: Page): void {
+  const files = element<HTMLInputElement>("file");
+  files.addEventListener("change", () => {
+    openFiles(page, [...(files.files ?? [])]);
+    files.value = ""; // the same files can be opened again
+  });
+  const clicks: Record<string, () => unknown> = {
+    camera: () => page.open(openCamera),
+    photo: () => page.takePhoto(),
+    clip: () => page.open(openSampleClip),
+    freeze: () => page.toggleFreeze(),
+    record: () => page.toggleRecording(),
+    json: () => page.saveJson(),
+    ply: () => page.savePly(),
+    glb: () => page.saveGlb(),
+    animated: () => page.saveRecording(),
+  };
+  for (const [id, act] of Object.entries(clicks)) element(id).addEventListener("click", () => void act());
+  settings.listen(() => void page.settingsChanged());
   element("timings").addEventListener("toggle", () => void page.showTimings());
-  element("camera").addEventListener("click", () => void page.open(openCamera));
-  element("photo").addEventListener("click", () => void page.takePhoto());
-  for (const slider of ["fov", "length"]) element(slider).addEventListener("input", () => void page.settingsChanged());
-  element("freeze").addEventListener("click", () => page.toggleFreeze());
-  element("record").addEventListener("click", () => page.toggleRecording());
-  element("json").addEventListener("click", () => page.saveJson());
-  element("ply").addEventListener("click", () => page.savePly());
-  element("glb").addEventListener("click", () => void page.saveGlb());
   element("picture").addEventListener("pointermove", (event) => page.point(event));
   element("picture").addEventListener("pointerleave", () => showAngles(null, null));
-  element("clip").addEventListener("click", () => void page.open(openSampleClip));
-  for (const sample of SAMPLES) offered(sample.url, `Sample: ${sample.name}`, () => openSample(sample), page);
+  for (const sample of SAMPLES) {
+    const name = `Sample: ${sample.name}`;
+    offer(name, Object.assign(new Image(), { src: sample.url, alt: name }), () => openSample(sample), page);
+  }
 }
 
 function describe({ threads, providers }: EngineInfo): string {
   if (Object.values(providers).includes("webgpu")) return "on WebGPU";
-  return threads > 1 ? `with ${threads} threads` : "with one thread: the server does not allow more (docs/web.md)";
+  if (threads > 1) return `with ${threads} threads`;
+  return self.crossOriginIsolated ? "with one thread" : "with one thread: the server does not allow more";
 }
 
 async function start(): Promise<void> {
+  let page: Page | null = null;
+  listenToDrops(() => page);
   const progress = element<HTMLProgressElement>("progress");
   progress.hidden = false;
   sayStatus("Loading the networks…");
   const worker = new Worker(new URL("../engine/worker.ts", import.meta.url), { type: "module" });
+  const crashed = new Promise<never>((_, reject) => {
+    worker.addEventListener("error", ({ message }) => reject(new Error(message || "its worker cannot be loaded")));
+  });
+  crashed.catch((error: unknown) => sayError(`The page has to be loaded again: ${messageOf(error)}.`));
   const engine = wrap<Engine>(worker);
-  const info = await engine.load(
+  const loaded = engine.load(
     proxy(({ loaded, total }) => {
       if (total) Object.assign(progress, { value: loaded, max: total });
-      sayStatus(`Loading the networks… ${(loaded / 1e6).toFixed(1)} MB`);
+      element("speed").textContent = `${(loaded / 1e6).toFixed(1)} MB`;
     }),
   );
+  const info = await Promise.race([loaded, crashed]);
   const model = new HandModel(info.handModel);
   const faces = Uint16Array.from(model.faces);
-  const page = new Page(
-    engine,
-    model,
-    new Overlay(element("overlay"), faces),
-    new Space(element("space"), faces),
-    faces,
-  );
-  progress.hidden = true;
-  page.showSettings();
+  page = new Page(engine, model, new Overlay(element("overlay"), faces), new Space(element("space"), faces), faces);
   listen(page);
+  progress.hidden = true;
+  element("speed").textContent = "";
+  element<HTMLFieldSetElement>("sources").disabled = false;
   sayStatus(`Ready, ${describe(info)}. Open a photo or a clip, drop one here, or try a sample.`);
   document.body.dataset.ready = "true";
 }
 
+window.addEventListener("unhandledrejection", ({ reason }) => sayError(messageOf(reason)));
 start().catch((error: unknown) => {
   element("progress").hidden = true;
   sayStatus("");
   const reason = messageOf(error);
-  sayError(/webgl/i.test(reason) ? "This browser shows no WebGL, which draws the hands. Turn on hardware acceleration." : `The page cannot start: ${reason}`);
+  const noWebGl = "This browser shows no WebGL, which draws the hands. Turn on hardware acceleration.";
+  sayError(/webgl/i.test(reason) ? noWebGl : `The page cannot start: ${reason}`);
 });

@@ -1,8 +1,7 @@
 /** The hands over the picture, seen through the picture's own camera, and which finger is under the pointer. */
 
 import * as THREE from "three";
-import type { ShownHand } from "../engine/results";
-import type { Picture } from "../hand/types";
+import type { Result } from "./files";
 import { Hands, lights, renderer } from "./scene";
 
 const NEAREST_M = 0.02;
@@ -23,8 +22,8 @@ export class Overlay {
     this.scene.add(this.hands.group, ...lights(this.camera));
   }
 
-  /** Draw the hands of a picture of this size. */
-  show(hands: readonly ShownHand[], { width, height }: Pick<Picture, "width" | "height">): void {
+  /** Draw the hands of a picture. */
+  show({ hands, width, height }: Result): void {
     const scale = Math.min(1, LONGEST_PX / Math.max(width, height));
     this.gl.setSize(Math.round(width * scale), Math.round(height * scale), false);
     this.hands.show(hands);

@@ -7,8 +7,8 @@ import { quaternionOf } from "../hand/linear";
 import { HandPose, type PoseNumbers } from "../hand/pose";
 import { BONES, PARENTS } from "../hand/skeleton";
 import type { Side } from "../hand/types";
-import { exported, handGeometry, handMaterial } from "./files";
-import { toSpace } from "./scene";
+import { exported, handGeometry } from "./files";
+import { handMaterial, toSpace } from "./scene";
 
 const INFLUENCES = 4; // bones that a vertex hangs on at most, as glTF has them
 
@@ -25,6 +25,9 @@ export class Recording {
   private start_s: number | null = null;
   private end_s = 0;
 
+  /** @param name of what is recorded. */
+  constructor(readonly name: string) {}
+
   /** Seconds that it lasts. */
   get duration_s(): number {
     return this.start_s === null ? 0 : this.end_s - this.start_s;
@@ -35,7 +38,6 @@ export class Recording {
     this.start_s ??= time_s;
     this.end_s = time_s;
     for (const { track, side, pose } of hands) {
-      if (!pose) continue;
       if (!this.tracks.has(track)) this.tracks.set(track, { side, times_s: [], poses: [] });
       const own = this.tracks.get(track)!;
       own.times_s.push(time_s - this.start_s);

@@ -1,5 +1,6 @@
 /** Pictures to try, with their cameras. */
 
+import clipCamera from "../../samples/clip_K.json";
 import clip from "../../samples/clip.mp4?url";
 import { openClip, openPicture, type OpenedPicture, type OpenedVideo } from "./sources";
 
@@ -27,7 +28,7 @@ export async function openSample({ name, url, K }: Sample): Promise<OpenedPictur
 
 /** Open the clip that comes with the page. */
 export async function openSampleClip(): Promise<OpenedVideo> {
-  return openClip(new File([await read(clip)], "clip.mp4"));
+  return openClip(new File([await read(clip)], "clip.mp4"), Float64Array.from(clipCamera.flat()));
 }
 
 async function read(url: string): Promise<Blob> {

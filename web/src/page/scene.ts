@@ -4,7 +4,7 @@ import * as THREE from "three";
 import type { Side } from "../hand/types";
 import type { ShownHand } from "../engine/results";
 
-export const HAND_COLORS: Record<Side, THREE.Color> = {
+const HAND_COLORS: Record<Side, THREE.Color> = {
   right: new THREE.Color().setRGB(0.93, 0.76, 0.66, THREE.SRGBColorSpace),
   left: new THREE.Color().setRGB(0.66, 0.8, 0.95, THREE.SRGBColorSpace),
 };
@@ -43,11 +43,16 @@ export class Hands {
     geometry.setAttribute("position", new THREE.BufferAttribute(new Float32Array(3 * count), 3));
     geometry.setIndex(new THREE.BufferAttribute(this.faces, 1));
     // A left hand has the triangles of the right one, which it shows from behind.
-    const look = { roughness: 0.7, side: THREE.DoubleSide, opacity: this.opacity, transparent: this.opacity < 1 };
-    const mesh = new THREE.Mesh(geometry, new THREE.MeshStandardMaterial(look));
+    const mesh = new THREE.Mesh(geometry, handMaterial("right"));
+    Object.assign(mesh.material, { opacity: this.opacity, transparent: this.opacity < 1 });
     this.group.add(mesh);
     return mesh;
   }
+}
+
+/** How a hand looks, from both sides, because hands are open at the wrist. */
+export function handMaterial(side: Side): THREE.MeshStandardMaterial {
+  return new THREE.MeshStandardMaterial({ color: HAND_COLORS[side], roughness: 0.7, metalness: 0, side: THREE.DoubleSide });
 }
 
 /** Camera space (N, 3), y down, z forward, to space. */

@@ -3,7 +3,8 @@
 import ExifReader from "exifreader";
 
 const FULL_FRAME_DIAGONAL_MM = Math.hypot(36, 24); // what focal lengths "in 35 mm film" refer to
-const LONGEST_PX = 16384; // that all browsers can draw
+const LONGEST_PX = 8192; // side of a picture that all browsers can draw,
+const MOST_PX = 16e6; // and its area
 const PLAUSIBLE_FOCAL_35MM = [8, 1200];
 const CAMERA_ERRORS: Record<string, string> = {
   NotAllowedError: "The camera was refused. Allow it in the browser's settings for this page.",
@@ -11,14 +12,20 @@ const CAMERA_ERRORS: Record<string, string> = {
   NotReadableError: "The camera cannot be used: another program may have it.",
 };
 
-/** A picture that was opened. */
-export interface OpenedPicture {
+/** What is known of a source. */
+interface Source {
   name: string;
-  bitmap: ImageBitmap;
-  /** Across the longer side; null where the file does not say. */
+  /** Field of view across the longer side; null where the file does not say. */
   fov_deg: number | null;
   /** (9,) intrinsics; null where they are not known. */
   K: Float64Array | null;
+  /** Let go of it. */
+  close(): void;
+}
+
+/** A picture that was opened. */
+export interface OpenedPicture extends Source {
+  bitmap: ImageBitmap;
 }
 
 /** A frame of a clip or of the camera. */
@@ -29,28 +36,39 @@ export interface Frame {
 }
 
 /** A clip or the camera. */
-export interface OpenedVideo {
-  name: string;
+export interface OpenedVideo extends Source {
   /** Whether it is the camera, which is shown as a mirror would. */
   live: boolean;
   /** All frames of a clip; of the camera those that come after the one before is done with. */
   frames(): AsyncGenerator<Frame, void>;
-  /** Let go of it. */
-  close(): void;
+}
+
+export type Opened = OpenedPicture | OpenedVideo;
+
+export function isVideo(source: Opened): source is OpenedVideo {
+  return "frames" in source;
 }
 
 /** A picture from a file. Throws what to tell where it is none. */
 export async function openPicture(file: Blob, name: string): Promise<OpenedPicture> {
   let bitmap: ImageBitmap;
   try {
-    bitmap = await createImageBitmap(file);
+    bitmap = await reduced(await createImageBitmap(file));
   } catch {
     throw new Error(`${name} cannot be read as a picture. Expected JPEG, PNG, WebP, or a clip.`);
   }
-  if (Math.max(bitmap.width, bitmap.height) > LONGEST_PX) {
-    throw new Error(`${name} is too large, ${bitmap.width} x ${bitmap.height}. Expected at most ${LONGEST_PX} pixels a side.`);
-  }
-  return { name: stem(name), bitmap, fov_deg: await fovOf(file, bitmap), K: null };
+  return { name: stem(name), bitmap, fov_deg: await fovOf(file, bitmap), K: null, close: () => bitmap.close() };
+}
+
+/** A picture as large as can be drawn everywhere. */
+async function reduced(bitmap: ImageBitmap): Promise<ImageBitmap> {
+  const { width, height } = bitmap;
+  const scale = Math.min(1, LONGEST_PX / Math.max(width, height), Math.sqrt(MOST_PX / (width * height)));
+  if (scale === 1) return bitmap;
+  const [resizeWidth, resizeHeight] = [width, height].map((side) => Math.max(1, Math.floor(side * scale)));
+  const smaller = await createImageBitmap(bitmap, { resizeWidth, resizeHeight, resizeQuality: "high" });
+  bitmap.close();
+  return smaller;
 }
 
 /** Field of view across the longer side by the focal length that a file states. */
@@ -68,7 +86,7 @@ async function fovOf(file: Blob, { width, height }: ImageBitmap): Promise<number
 }
 
 /** A clip from a file. Throws what to tell where it is none. */
-export async function openClip(file: File): Promise<OpenedVideo> {
+export async function openClip(file: File, K: Float64Array | null = null): Promise<OpenedVideo> {
   const { ALL_FORMATS, BlobSource, CanvasSink, Input } = await import("mediabunny"); // large, and most want no clips
   const input = new Input({ source: new BlobSource(file), formats: ALL_FORMATS });
   const track = await input.getPrimaryVideoTrack().catch(() => null);
@@ -77,11 +95,14 @@ export async function openClip(file: File): Promise<OpenedVideo> {
     throw new Error(`${file.name} cannot be read as a clip. Expected one that this browser plays, such as MP4 with H.264.`);
   }
   async function* frames(): AsyncGenerator<Frame, void> {
+    let last_s = -Infinity;
     for await (const { canvas, timestamp } of new CanvasSink(track!).canvases()) {
+      if (timestamp <= last_s) continue;
+      last_s = timestamp;
       yield { bitmap: await createImageBitmap(canvas), time_s: timestamp };
     }
   }
-  return { name: stem(file.name), live: false, frames, close: () => input.dispose() };
+  return { name: stem(file.name), live: false, fov_deg: null, K, frames, close: () => input.dispose() };
 }
 
 /** The camera. Throws what to tell where it cannot be had. */
@@ -94,16 +115,26 @@ export async function openCamera(): Promise<OpenedVideo> {
     const kind = error instanceof DOMException ? error.name : "";
     throw new Error(CAMERA_ERRORS[kind] ?? `The camera cannot be used (${kind || error}).`);
   }
-  const video = Object.assign(document.createElement("video"), { srcObject: stream, muted: true, playsInline: true });
-  await video.play();
   const [track] = stream.getTracks();
+  const video = Object.assign(document.createElement("video"), { srcObject: stream, muted: true, playsInline: true });
+  const ended = new Promise<void>((resolve) => track.addEventListener("ended", () => resolve()));
+  const close = (): void => {
+    track.stop();
+    track.dispatchEvent(new Event("ended")); // stopping says nothing by itself
+  };
+  try {
+    await video.play();
+  } catch {
+    close();
+    throw new Error("The camera sends nothing.");
+  }
   async function* frames(): AsyncGenerator<Frame, void> {
     while (track.readyState === "live") {
-      await new Promise((resolve) => video.requestVideoFrameCallback(resolve));
-      yield { bitmap: await createImageBitmap(video), time_s: performance.now() / 1000 };
+      await Promise.race([ended, new Promise((resolve) => video.requestVideoFrameCallback(resolve))]);
+      if (track.readyState === "live") yield { bitmap: await createImageBitmap(video), time_s: performance.now() / 1000 };
     }
   }
-  return { name: "camera", live: true, frames, close: () => track.stop() };
+  return { name: "camera", live: true, fov_deg: null, K: null, frames, close };
 }
 
 function stem(name: string): string {

@@ -2,7 +2,7 @@
 
 import * as THREE from "three";
 import { OrbitControls } from "three/addons/controls/OrbitControls.js";
-import type { ShownHand } from "../engine/results";
+import type { Result } from "./files";
 import { Hands, lights, renderer } from "./scene";
 
 const FOV_DEG = 40;
@@ -41,19 +41,27 @@ export class Space {
     this.scene.add(this.hands.group, this.frustum, this.floor, ...lights(this.eye));
     this.frustum.frustumCulled = false; // what it bounds changes with each picture
     this.orbit = new OrbitControls(this.eye, canvas);
+    canvas.style.touchAction = "pan-y"; // a finger up and down scrolls the page
+    // The wheel scrolls the page too; with Ctrl, which is how a browser tells of a pinch as well, it zooms.
+    const scroll = (event: WheelEvent): void => void (event.ctrlKey || event.metaKey || event.stopImmediatePropagation());
+    canvas.addEventListener("wheel", scroll, { capture: true, passive: true });
     this.orbit.addEventListener("change", () => this.redraw());
     new ResizeObserver(() => this.redraw()).observe(canvas);
     canvas.addEventListener("keydown", (event) => this.onKey(event));
     canvas.addEventListener("dblclick", () => this.orbit.reset());
   }
 
-  /** Show the hands of a picture of this size; a new picture is looked at from the start. */
-  show(hands: readonly ShownHand[], width: number, height: number, isNew: boolean): void {
+  /** Look from the start at the next hands. */
+  startAnew(): void {
+    this.placed = false;
+  }
+
+  /** Show the hands of a picture, and what its camera sees. */
+  show({ hands, width, height }: Result): void {
     this.hands.show(hands);
     this.redraw();
-    this.placed &&= !isNew;
-    if (!hands.length || this.placed) return;
-    this.placed = true;
+    this.frustum.visible = this.floor.visible = hands.length > 0;
+    if (!hands.length) return;
     const depth = SEEN_BEHIND * Math.max(...hands.map((hand) => hand.joints_m[2]), USUAL_DEPTH_M / 4);
     const [fx, , cx, , fy, cy] = hands[0].K;
     const corner = (u: number, v: number): THREE.Vector3 =>
@@ -62,6 +70,8 @@ export class Space {
     const ends = corners.flatMap((one, index) => [new THREE.Vector3(), one, one, corners[(index + 1) % 4]]);
     this.frustum.geometry.setFromPoints(ends);
     this.floor.position.set(0, Math.max(corners[2].y, -LOWEST_M) - BELOW_M, -depth / 2);
+    if (this.placed) return;
+    this.placed = true;
     const { center, radius } = new THREE.Box3().setFromObject(this.hands.group).getBoundingSphere(new THREE.Sphere());
     this.orbit.target.copy(center);
     this.eye.position.copy(center).addScaledVector(EYE, Math.max(depth, LEAST_RADII * radius));
