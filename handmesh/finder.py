@@ -114,11 +114,27 @@ class HandFinder:
             view = HandView(np.eye(3), crop_K, size, hand == LEFT)
             crop = np.ascontiguousarray(crop[:, ::-1]) if view.mirrored else crop
             return self._predict(camera, camera.warnings(*image.shape[:2]), hand_length_m, [view], [crop], [None])
-        look = partial(self.look, image, camera, hand_length_m=hand_length_m)
         if boxes is None:
             found = self.detector(image, detect or "auto")
         else:
             found = [self.detector.in_box(image, box) for box in boxes]
+        return self.see(image, camera, found, hand, hand_length_m)
+
+    def see(
+        self,
+        image: np.ndarray,
+        camera: Camera,
+        found: Sequence[FoundHand],
+        hand: str = "auto",
+        hand_length_m: float | None = None,
+    ) -> list[Hand]:
+        """The hands that the detector found.
+
+        Args:
+            image: (H, W, 3) RGB uint8.
+            hand, hand_length_m: see `__call__`.
+        """
+        look = partial(self.look, image, camera, hand_length_m=hand_length_m)
         hands = look([(one, one.landmarks_px, hand == LEFT or (hand == "auto" and one.right < 0.5)) for one in found])
         if hand == "auto":
             unsure = [(one.found, one.side == RIGHT) for one in hands if self._side_is_open(one)]

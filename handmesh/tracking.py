@@ -10,7 +10,7 @@ from itertools import count
 import numpy as np
 
 from handmesh.camera import Camera, Intrinsics, camera_of
-from handmesh.detector import MIN_PRESENCE, SAME_HAND_SHARE, roi_around
+from handmesh.detector import MIN_PRESENCE, SAME_HAND_SHARE, FoundHand, roi_around
 from handmesh.errors import InputError
 from handmesh.finder import HandFinder
 from handmesh.geometry import project
@@ -191,7 +191,10 @@ class Tracker:
     def _appeared(self, image: np.ndarray, camera: Camera, seen: dict[int, Hand], time_s: float) -> dict[int, Hand]:
         """Hands that no track has seen in this frame: of tracks that had lost them, and of new ones."""
         found: dict[int, Hand] = {}
-        for hand in self.find(image, camera, "always", hand_length_m=self.hand_length_m):
+        there = [
+            one for one in self.find.detector(image, "always") if not any(_same(one, hand) for hand in seen.values())
+        ]
+        for hand in self.find.see(image, camera, there, hand_length_m=self.hand_length_m):
             if any(_same(hand, other) for other in (*seen.values(), *found.values())) or not _has_place(hand):
                 continue
             waiting = [track for track in self._tracks if track.number not in seen and track.number not in found]
@@ -249,6 +252,6 @@ def _has_place(hand: Hand) -> bool:
     return bool(hand.success and finite and hand.pose.wrist_position_m[2] > NEAREST_M)
 
 
-def _same(hand: Hand, other: Hand) -> bool:
+def _same(hand: Hand | FoundHand, other: Hand) -> bool:
     """Whether two hands of a frame are one."""
     return bool(box_containment(hand.box_px, other.box_px[None])[0] >= SAME_HAND_SHARE)

@@ -23,11 +23,11 @@ from handmesh import SHIPPED, Hand, load  # noqa: E402
 from handmesh.geometry import project  # noqa: E402
 from handmesh.intrinsics import read_intrinsics  # noqa: E402
 from handmesh.skeleton import ANGLE_NAMES, FINGERS, FREE, LIMITS  # noqa: E402
-from handmesh.tracking import CLEAR  # noqa: E402
 from handmesh.video import VideoFile  # noqa: E402
 from utils.metrics import fit_similarity, point_errors  # noqa: E402
 
 FRAME_STEP = 3  # neighbours look alike
+CLEAR = 0.5  # mean confidence of the landmarks of a finger that is seen
 FINGER = np.array([FINGERS.index(name.partition("_")[0]) for name in ANGLE_NAMES])
 JOINT = np.array([name.partition("_")[2] for name in ANGLE_NAMES])
 LOW, HIGH = LIMITS[FREE[:, 0], FREE[:, 1]].T
