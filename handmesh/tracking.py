@@ -22,7 +22,7 @@ from handmesh.smoothing import Build, PoseFilter, smooth_track
 
 DETECT_SECONDS = 0.3  # between two looks for hands that have appeared
 CHECK_SECONDS = 0.2  # between two questions whether what is tracked is still a hand
-CLEAR = 0.5  # mean confidence of the landmarks below which that is asked at once
+CLEAR = 0.25  # mean confidence of the landmarks below which that is asked at once
 BRIDGED_SECONDS = 0.5  # for which a hand that is not seen is kept
 LARGEST_JUMP = 0.6  # of its box, within which a hand that appears is one that was lost
 VELOCITY_SHARE = 0.6  # of the newest velocity in the mean

@@ -100,7 +100,7 @@ export class Engine {
   private async findNow(bitmap: ImageBitmap, settings: Settings): Promise<ShownHand[]> {
     const { model, finder } = this.loaded();
     const picture = pixelsOf(bitmap);
-    const hands = await finder.find(picture, cameraOf(picture, settings), { handLength_m: settings.handLength_m });
+    const hands = await finder.find(picture, cameraOf(picture, settings), settings.handLength_m);
     return hands.map((hand, index): ShownHand => {
       const { side, vertices_m, joints_m, landmarks_px, landmarkConfidence, confidence, camera } = hand;
       const pose = poseOf(model, side, vertices_m, landmarks_px, landmarkConfidence, camera.K).numbers;

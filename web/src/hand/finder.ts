@@ -2,7 +2,7 @@
 
 import { boxAround, containment, SAME_HAND_SHARE } from "./boxes";
 import { depthDeviation, dot, goodProbability, logOdds, logResidual, mean } from "./confidence";
-import { HandDetector, roiAround, type Detect } from "./detector";
+import { HandDetector, roiAround } from "./detector";
 import { handLength } from "./joints";
 import type { CropPredictor } from "./predictor";
 import type { Camera, Finder, FoundHand, Hand, Look, Picture } from "./types";
@@ -16,12 +16,6 @@ const SURE = 0.95; // probability of a side below which the other one is looked 
 // of the log of the residual in pixels (`scripts/fit_sides.py`).
 const SIDE_WEIGHTS = [0.16, 0.58, 0.1, -0.43];
 
-export interface FindOptions {
-  detect?: Detect;
-  /** From the wrist along the bones to the middle finger's tip, where that is known. */
-  handLength_m?: number | null;
-}
-
 /** The networks ready to use on pictures. */
 export class HandFinder implements Finder {
   constructor(
@@ -30,9 +24,17 @@ export class HandFinder implements Finder {
   ) {}
 
   /** Find the hands of a picture. */
-  async find(picture: Picture, camera: Camera, options: FindOptions = {}): Promise<Hand[]> {
-    const { detect = "auto", handLength_m = null } = options;
-    const found = await this.detector.find(picture, detect);
+  async find(picture: Picture, camera: Camera, handLength_m: number | null = null): Promise<Hand[]> {
+    return this.see(picture, camera, await this.detector.find(picture, "auto"), handLength_m);
+  }
+
+  /** What the palm detector leads to. */
+  detect(picture: Picture): Promise<FoundHand[]> {
+    return this.detector.find(picture, "always");
+  }
+
+  /** The hands that the detector found. */
+  async see(picture: Picture, camera: Camera, found: FoundHand[], handLength_m: number | null): Promise<Hand[]> {
     const look = (looks: Look[], margin?: number): Promise<Hand[]> => this.look(picture, camera, looks, handLength_m, margin);
     let hands = await look(found.map((one) => ({ found: one, landmarks_px: one.landmarks_px, left: one.right < 0.5 })));
     const unsure = hands.filter((hand) => hand.sideProbability < SURE);

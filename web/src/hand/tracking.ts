@@ -11,11 +11,11 @@ import type { HandModel } from "./handModel";
 import { meanPoint, norm, project } from "./linear";
 import { poseOf, type HandPose } from "./pose";
 import { Build, PoseFilter } from "./smoothing";
-import type { Camera, Finder, Hand, Picture, Side } from "./types";
+import type { Camera, Finder, FoundHand, Hand, Picture, Side } from "./types";
 
 const DETECT_SECONDS = 0.3; // between two looks for hands that have appeared
 const CHECK_SECONDS = 0.2; // between two questions whether what is tracked is still a hand
-const CLEAR = 0.5; // mean confidence of the landmarks below which that is asked at once
+const CLEAR = 0.25; // mean confidence of the landmarks below which that is asked at once
 const BRIDGED_SECONDS = 0.5; // for which a hand that is not seen is kept
 const LARGEST_JUMP = 0.6; // of its box, within which a hand that appears is one that was lost
 const VELOCITY_SHARE = 0.6; // of the newest velocity in the mean
@@ -157,8 +157,9 @@ export class Tracker {
   /** Add hands that no track has seen in this frame: of tracks that had lost them, and of new ones. */
   private async takeInAppeared(frame: Frame, seen: Map<Track, Hand>): Promise<void> {
     const { picture, camera, time_s } = frame;
-    const hands = await this.finder.find(picture, camera, { detect: "always", handLength_m: this.handLength_m });
-    for (const hand of hands) {
+    const hands = [...seen.values()];
+    const there = (await this.finder.detect(picture)).filter((one) => !isAmong(one, hands));
+    for (const hand of await this.finder.see(picture, camera, there, this.handLength_m)) {
       if (isAmong(hand, seen.values())) continue;
       const pose = this.placed(hand);
       if (pose === null) continue;
@@ -218,7 +219,7 @@ function told(track: Track, hand: Hand | null, { camera, time_s }: Frame): Track
 }
 
 /** Whether a hand of a frame is one of others. */
-function isAmong(hand: Hand, others: Iterable<Hand>): boolean {
+function isAmong(hand: Hand | FoundHand, others: Iterable<Hand>): boolean {
   const box = boxAround(hand.landmarks_px);
   return [...others].some((other) => containment(box, boxAround(other.landmarks_px)) >= SAME_HAND_SHARE);
 }

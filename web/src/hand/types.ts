@@ -68,16 +68,14 @@ export interface Look {
   left: boolean;
 }
 
-/** Finds hands in pictures. */
+/** What following hands needs; `handLength_m` is from the wrist along the bones to the tip of the middle finger. */
 export interface Finder {
-  /** The hands of a picture. `handLength_m` is from the wrist along the bones to the tip of the middle finger. */
-  find(
-    picture: Picture,
-    camera: Camera,
-    options: { detect?: "auto" | "always"; handLength_m?: number | null },
-  ): Promise<Hand[]>;
+  /** What the detector finds in a picture. */
+  detect(picture: Picture): Promise<FoundHand[]>;
+  /** The hands that it found. */
+  see(picture: Picture, camera: Camera, found: FoundHand[], handLength_m: number | null): Promise<Hand[]>;
   /** A hand for each place to look at, whatever is there. */
-  look(picture: Picture, camera: Camera, looks: Look[], handLength_m?: number | null): Promise<Hand[]>;
+  look(picture: Picture, camera: Camera, looks: Look[], handLength_m: number | null): Promise<Hand[]>;
   /** Probability that there is a hand at landmarks (21, 2). */
   presence(picture: Picture, landmarks_px: Float64Array): Promise<number>;
 }
