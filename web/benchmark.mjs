@@ -25,14 +25,20 @@ async function open(url, isolated) {
       await route.fulfill({ response, headers });
     });
   }
-  const session = await context.newCDPSession(page);
-  await session.send("Network.enable");
-  const sizes = { loaded: 0 };
-  session.on("Network.loadingFinished", ({ encodedDataLength }) => (sizes.loaded += encodedDataLength));
+  const sizes = { all: 0, networks: 0 };
+  page.on("requestfinished", async (request) => {
+    const { responseBodySize } = await request.sizes();
+    sizes.all += responseBodySize;
+    if (request.url().endsWith(".onnx")) sizes.networks += responseBodySize;
+  });
   const start = performance.now();
   await page.goto(url);
   await page.waitForSelector("body[data-ready]", { timeout: 120_000 });
   return { browser, page, sizes, ready_ms: performance.now() - start };
+}
+
+function megabytes(bytes) {
+  return `${(bytes / 1e6).toFixed(1)} MB`;
 }
 
 async function said(page, pattern) {
@@ -48,9 +54,10 @@ async function times(url, isolated) {
   await said(page, /left: 1 hand/);
   const first_ms = ready_ms + performance.now() - start;
   console.log(`  ready after ${Math.round(ready_ms)} ms, first hand after ${Math.round(first_ms)} ms`);
-  if (isolated) console.log(`  loaded by the page itself: ${(sizes.loaded / 1e6).toFixed(1)} MB; its worker loads the rest`);
+  if (isolated) console.log(`  loaded: ${megabytes(sizes.all)}, ${megabytes(sizes.networks)} of it networks`);
   for (let round = 0; round < 3; round++) {
     await page.setInputFiles("#file", CLIP);
+    await page.locator("#recording", { hasText: /Recording/ }).waitFor();
     await page.locator("#recording", { hasText: /Recorded/ }).waitFor({ timeout: 300_000 });
     console.log(`  ${await page.textContent("#status")}, ${await page.textContent("#speed")}`);
   }
@@ -71,7 +78,7 @@ async function memory(url) {
   for (const count of [FIRST, frames]) {
     await page.waitForFunction((least) => window.count >= least, count, { timeout: 3_600_000 });
     const { bytes } = await page.evaluate(() => performance.measureUserAgentSpecificMemory());
-    console.log(`after ${count} frames of the camera: ${(bytes / 1e6).toFixed(1)} MB`);
+    console.log(`after ${count} frames of the camera: ${megabytes(bytes)}`);
   }
   await browser.close();
 }

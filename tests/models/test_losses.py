@@ -3,7 +3,15 @@
 import pytest
 import torch
 
-from models.losses import cmr_loss, edge_length_loss, normal_loss, pose_loss, present_labels
+from models.losses import (
+    USUAL_DISTANCE,
+    cmr_loss,
+    edge_length_loss,
+    normal_loss,
+    pose_loss,
+    present_labels,
+    projection_loss,
+)
 from utils.metrics import fit_similarity, point_errors
 
 FACES = torch.tensor([[0, 1, 2], [0, 2, 3]])
@@ -84,6 +92,30 @@ def test_pose_loss_of_a_tiny_hand_is_finite(size):
 def test_pose_loss_of_a_network_that_diverged_says_so():
     target, _ = random_joints(5)
     assert pose_loss(target * torch.nan, target).isnan()
+
+
+def seen_from(joints, distance, focal_px=400.0):
+    """Pixels of root-relative joints (B, J, 3) whose root is straight ahead."""
+    return focal_px * joints[..., :2] / (joints[..., 2:] + distance)
+
+
+def test_projection_loss_of_what_a_camera_at_the_usual_distance_sees_is_nothing():
+    joints, _ = 0.3 * random_joints(6)
+    for size in (0.5, 1, 2):  # as large as it looks: neither size nor focal length is known
+        landmarks = seen_from(size * joints, size * USUAL_DISTANCE) + torch.tensor([30.0, -20])
+        assert projection_loss(joints, landmarks) < 1e-12
+    shift = torch.zeros_like(landmarks)
+    shift[:, 0, 0] = 21.0  # of one joint: after the shift back it is 20 pixels off, and the others one
+    expected = (20 + 20 * 1) / 21 / 100
+    torch.testing.assert_close(projection_loss(joints, landmarks + shift).item(), expected, atol=0.002, rtol=0)
+    assert projection_loss(joints * torch.tensor([1, 1, -1]), landmarks) > 0.01
+
+
+def test_gradient_of_the_projection_loss():
+    joints, other = 0.3 * random_joints(7, batch=2)
+    landmarks = seen_from(other, USUAL_DISTANCE)
+    assert torch.autograd.gradcheck(projection_loss, (joints.requires_grad_(), landmarks))
+    assert projection_loss(joints[:0], landmarks[:0]) == 0
 
 
 def batch(levels=4):
@@ -227,6 +259,18 @@ def test_each_term_is_a_mean_over_the_labels_that_are_there():
     torch.testing.assert_close(terms["joint_loss"], (joints - expected).abs().mean())
     torch.testing.assert_close(terms["pose_loss"], 8 * pose_loss(joints, expected))
     assert terms["loss"].isfinite()
+
+
+def test_a_hand_of_which_only_landmarks_are_known_counts_by_where_its_mesh_is_seen():
+    output, meshes, heatmaps, silhouette, labels = partial_batch()
+    labels["joints"][1] = NOTHING
+    labels["landmarks_px"] = torch.randn(2, 21, 2, generator=torch.Generator().manual_seed(3))
+    regressor = torch.rand(21, 4, generator=torch.Generator().manual_seed(2))
+    arguments = (output, meshes, heatmaps, silhouette, FACES, labels["landmarks_px"], regressor, labels["joints"])
+    terms = cmr_loss(*arguments, present_labels(labels, told_sides=False))
+    expected = projection_loss(regressor @ output["mesh_pred"][0][1:], labels["landmarks_px"][1:])
+    torch.testing.assert_close(terms["projection_loss"], 2 * expected)
+    assert not terms["joint_loss"].isnan()
 
 
 def test_joints_count_for_the_networks_of_the_paper_where_a_mesh_is_missing():

@@ -6,12 +6,14 @@ import cv2
 import numpy as np
 import pytest
 
-from datasets.keypoints import KeypointFiles
+from datasets.keypoints import ANNOTATIONS, KeypointFiles
 from handmesh import load
+from handmesh.files import write_json
 from handmesh.geometry import project
+from handmesh.hand_model import load_hand_model
 from handmesh.images import read_image
 from handmesh.joints import NUM_JOINTS
-from scripts.label_photos import evenly, label
+from scripts.label_photos import HandLabels, evenly, label, see, write_hand
 from utils.template import ROOT
 
 PHOTOS = ("palm", "back", "left")
@@ -59,6 +61,20 @@ def test_training_reads_meshes_that_lie_on_the_hands(labelled, template):
         joints = template.joint_regressor @ sample.vertices_m
         expected = data.hands[index]["xyz"] - data.hands[index]["xyz"][0]
         np.testing.assert_allclose(joints - joints[0], expected, atol=1e-4)
+
+
+def test_of_a_hand_that_the_mesh_contradicts_only_landmarks_are_written(find, tmp_path, template):
+    name, model = ROOT / "images/palm_img.jpg", load_hand_model()
+    about = find.detector(read_image(name))[0].landmarks_px.ravel()
+    row = {f"{axis}{joint}": about[2 * joint + k] for joint in range(NUM_JOINTS) for k, axis in enumerate("xy")}
+    hand = see(find, name.parent, row | {"file": name.name})
+    points = hand.taught.landmarks_px
+    entry = write_hand(tmp_path, 0, hand, HandLabels(points, hand.vertices_m, residual=0.05), model)
+    assert entry.keys() == {"points", "image"}
+    write_json(tmp_path / ANNOTATIONS, [entry])
+    sample = KeypointFiles(tmp_path, template.num_vertices[0]).read(0)
+    assert np.isnan(sample.vertices_m).all()
+    assert not sample.mask.any()
 
 
 def test_left_hands_are_shown_as_right_ones(find, labelled):
