@@ -1,6 +1,7 @@
 // Measure the page in headless Chromium: what is loaded, times with one thread and with all, memory over many frames.
 //   npm run benchmark              npm run benchmark -- 2000      frames of the camera for the memory; 0: none
 
+import { readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { chromium } from "playwright-core";
 import { build, preview } from "vite";
@@ -75,10 +76,13 @@ async function memory(url) {
     window.count = 0;
     new MutationObserver(() => window.count++).observe(document.getElementById("hands"), { childList: true });
   });
+  const session = await browser.newBrowserCDPSession();
   for (const count of [FIRST, frames]) {
-    await page.waitForFunction((least) => window.count >= least, count, { timeout: 3_600_000 });
-    const { bytes } = await page.evaluate(() => performance.measureUserAgentSpecificMemory());
-    console.log(`after ${count} frames of the camera: ${megabytes(bytes)}`);
+    await page.waitForFunction((least) => window.count >= least, count, { timeout: 3_600_000, polling: 500 });
+    const { processInfo } = await session.send("SystemInfo.getProcessInfo");
+    const renderers = processInfo.filter(({ type }) => type === "renderer");
+    const kilobytes = renderers.map(({ id }) => /VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${id}/status`, "utf-8"))[1]);
+    console.log(`after ${count} frames of the camera: ${megabytes(1024 * Math.max(...kilobytes))} resident`);
   }
   await browser.close();
 }
