@@ -39,6 +39,7 @@ export class Space {
     grid.transparent = true;
     grid.opacity = 0.35;
     this.scene.add(this.hands.group, this.frustum, this.floor, ...lights(this.eye));
+    this.frustum.visible = this.floor.visible = false; // until there are hands
     this.frustum.frustumCulled = false; // what it bounds changes with each picture
     this.orbit = new OrbitControls(this.eye, canvas);
     canvas.style.touchAction = "pan-y"; // a finger up and down scrolls the page
