@@ -135,11 +135,15 @@ function cameraOf({ width, height }: Picture, { K, fov_deg }: Settings): Camera 
   return K ? { K, source: "given" } : fromFov(width, height, fov_deg);
 }
 
+// One canvas for all frames: what canvases hold is not what makes a browser collect its garbage.
+const canvas = new OffscreenCanvas(1, 1);
+const context = canvas.getContext("2d", { willReadFrequently: true })!;
+
 /** The pixels of a bitmap, which is closed. */
 function pixelsOf(bitmap: ImageBitmap): Picture {
   const { width, height } = bitmap;
-  const context = new OffscreenCanvas(width, height).getContext("2d", { willReadFrequently: true });
-  if (!context) throw new Error("this browser cannot read pixels");
+  if (canvas.width !== width || canvas.height !== height) Object.assign(canvas, { width, height });
+  context.clearRect(0, 0, width, height);
   context.drawImage(bitmap, 0, 0);
   bitmap.close();
   return { width, height, data: context.getImageData(0, 0, width, height).data };
