@@ -33,7 +33,7 @@ export default defineConfig({
   base: "./", // any folder of any static host
   assetsInclude: ["**/*.onnx", "**/*.npz"],
   resolve: { conditions: ["onnxruntime-web-use-extern-wasm", "import", "module", "browser", "default"] },
-  build: { target: "es2022",  chunkSizeWarningLimit: 1024, assetsInlineLimit: 0 },
+  build: { target: "es2022", chunkSizeWarningLimit: 1024, assetsInlineLimit: 0 },
   plugins: [licences, compressed],
   worker: { format: "es" },
   server: { headers, fs: { allow: [".."] } },

@@ -1,7 +1,7 @@
 /** What the page gets to know of a hand. */
 
 import type { PoseNumbers } from "../hand/pose";
-import type { Side } from "../hand/types";
+import type { Hand, Side } from "../hand/types";
 
 /** A hand in a picture or a frame; camera space is x right, y down, z forward. */
 export interface ShownHand {
@@ -21,12 +21,8 @@ export interface ShownHand {
 }
 
 /** What the networks say of a hand beside its mesh. */
-export interface SeenHand {
+export interface SeenHand
+  extends Pick<Hand, "sideProbability" | "landmarks_px" | "residual_px" | "success" | "knownSize" | "depthDeviation_m"> {
+  /** As of `FoundHand`; null where the detector was not asked. */
   presence: number | null;
-  sideProbability: number;
-  landmarks_px: Float64Array;
-  residual_px: number;
-  success: boolean;
-  knownSize: boolean;
-  depthDeviation_m: number;
 }

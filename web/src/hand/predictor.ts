@@ -3,18 +3,14 @@
 import { NUM_JOINTS } from "./joints";
 import type { Description } from "./network";
 import type { OnnxModel } from "./runtime";
+import type { Hand } from "./types";
 import type { Pixels } from "./warp";
 
 const MESH_SCALE_M = 0.2; // the network predicts meshes in units of this, about the length of a hand
 
 /** A hand in the frame of its crop's camera; pixels are those of the crop. */
-export interface CropHand {
-  vertices_m: Float64Array;
-  joints_m: Float64Array;
-  landmarks_px: Float64Array;
-  landmarkConfidence: Float64Array;
-  residual_px: number;
-  success: boolean;
+export interface CropHand
+  extends Pick<Hand, "vertices_m" | "joints_m" | "landmarks_px" | "landmarkConfidence" | "residual_px" | "success"> {
   /** Probability that it is of the other side than the network knows. */
   mirrored: number;
 }

@@ -6,6 +6,7 @@
  */
 
 import { boxAround, containment, longerSide, SAME_HAND_SHARE } from "./boxes";
+import { mean } from "./confidence";
 import { MIN_PRESENCE } from "./detector";
 import type { HandModel } from "./handModel";
 import { meanPoint, norm, project } from "./linear";
@@ -147,8 +148,7 @@ export class Tracker {
 
   /** Whether what was seen of a track is a hand. */
   private async isHand({ picture, time_s }: Frame, track: Track, hand: Hand): Promise<boolean> {
-    const clearness = hand.landmarkConfidence.reduce((sum, value) => sum + value, 0) / hand.landmarkConfidence.length;
-    if (clearness > CLEAR && time_s - track.checked_s < CHECK_SECONDS) return true;
+    if (mean(hand.landmarkConfidence) > CLEAR && time_s - track.checked_s < CHECK_SECONDS) return true;
     const isHand = (await this.finder.presence(picture, hand.landmarks_px)) > MIN_PRESENCE;
     if (isHand) track.checked_s = time_s;
     return isHand;
@@ -226,7 +226,7 @@ function isAmong(hand: Hand | FoundHand, others: Iterable<Hand>): boolean {
 
 /** Mean (2,) of offsets (N, 2). */
 function meanOffset(offsets: Float64Array): Float64Array {
-  const mean = new Float64Array(2);
-  for (let index = 0; index < offsets.length; index++) mean[index % 2] += (2 * offsets[index]) / offsets.length;
-  return mean;
+  const middle = new Float64Array(2);
+  for (let index = 0; index < offsets.length; index++) middle[index % 2] += (2 * offsets[index]) / offsets.length;
+  return middle;
 }

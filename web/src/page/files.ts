@@ -5,6 +5,7 @@ import { GLTFExporter } from "three/addons/exporters/GLTFExporter.js";
 import { PLYExporter } from "three/addons/exporters/PLYExporter.js";
 import type { Settings } from "../engine/engine";
 import type { ShownHand } from "../engine/results";
+import { boxAround } from "../hand/boxes";
 import type { HandModel } from "../hand/handModel";
 import { JOINT_NAMES } from "../hand/joints";
 import { project } from "../hand/linear";
@@ -42,13 +43,11 @@ export function jsonOf({ name, width, height, kFrom, hands }: Result, model: Han
 
 function handJson({ side, K, seen, pose, joints_m, confidence }: ShownHand, kFrom: string, model: HandModel): object {
   const points = seen?.landmarks_px ?? project(joints_m, K);
-  const x = points.filter((_, at) => at % 2 === 0);
-  const y = points.filter((_, at) => at % 2 === 1);
   return {
     side,
     score: seen?.presence == null ? null : rounded(seen.presence, 4),
     side_probability: seen ? rounded(seen.sideProbability, 4) : null,
-    box_px: [Math.min(...x), Math.min(...y), Math.max(...x), Math.max(...y)].map((value) => rounded(value, DECIMALS_PX)),
+    box_px: rows(boxAround(points), 4, DECIMALS_PX)[0],
     K: rows(K, 3, 4),
     K_from: kFrom,
     scale_and_depth_approximate: kFrom !== "given",
