@@ -13,6 +13,7 @@ from OneEuroFilter import OneEuroFilter
 from handmesh.hand_model import quaternion_matrix, quaternions, rotation_vector
 from handmesh.pose import HandPose
 
+AWAY_SECONDS = 0.5  # after which a hand that comes back is smoothed anew
 RATE_HZ = 30.0  # before two times are known
 # Cut-offs in hertz at rest, and how much they rise with the speed. What is not late by itself can be smoother.
 LIVE = {"place": (2.5, 30.0), "depth": (0.8, 8.0), "turn": (2.5, 5.0), "angles": (2.0, 1.5)}
@@ -51,9 +52,13 @@ class PoseFilter:
     cutoffs: Mapping[str, tuple[float, float]] = field(default_factory=LIVE.copy)
     _filters: dict[str, list[OneEuroFilter]] = field(default_factory=dict)
     _quaternion: np.ndarray | None = None
+    _time_s: float = -np.inf
 
     def __call__(self, pose: HandPose, time_s: float) -> HandPose:
         """The smoothed pose at a time, later than that of the call before."""
+        if time_s - self._time_s > AWAY_SECONDS:
+            self._filters, self._quaternion = {}, None
+        self._time_s = time_s
         x, y, z = pose.wrist_position_m
         ray = self._filtered("place", np.array([x / z, y / z]), time_s)
         depth = np.exp(self._filtered("depth", np.log([z]), time_s)[0])

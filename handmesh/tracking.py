@@ -23,7 +23,8 @@ from handmesh.smoothing import Build, PoseFilter, smooth_track
 DETECT_SECONDS = 0.3  # between two looks for hands that have appeared
 CHECK_SECONDS = 0.2  # between two questions whether what is tracked is still a hand
 CLEAR = 0.25  # mean confidence of the landmarks below which that is asked at once
-BRIDGED_SECONDS = 0.5  # for which a hand that is not seen is kept
+BRIDGED_SECONDS = 0.5  # for which a hand that is not seen is shown
+REMEMBERED_SECONDS = 3.0  # for which its number, size and shape wait for it to come back
 LARGEST_JUMP = 0.6  # of its box, within which a hand that appears is one that was lost
 VELOCITY_SHARE = 0.6  # of the newest velocity in the mean
 LEAST_WEIGHT = 0.01  # of a frame in the size and shape of a hand, otherwise its confidence
@@ -74,7 +75,7 @@ class TrackedHand:
         return self.joints_m[0]
 
 
-@dataclass
+@dataclass(eq=False)
 class _Track:
     """What is known of a hand. Points are those of the last frame in which it was seen."""
 
@@ -132,6 +133,7 @@ class Tracker:
         self.hand_length_m = hand_length_m
         self._numbers = count(1)
         self._tracks: list[_Track] = []
+        self._gone: list[_Track] = []  # the last one last
         self._detected_s = -np.inf
         self._time_s = -np.inf
 
@@ -157,7 +159,7 @@ class Tracker:
         if lost or not self._tracks or time_s - self._detected_s >= DETECT_SECONDS:
             self._detected_s = time_s
             seen |= self._appeared(pixels, camera, seen, time_s)
-        self._tracks = [track for track in self._tracks if time_s - track.seen_s <= BRIDGED_SECONDS]
+        self._forget(time_s)
         return [self._told(track, seen.get(track.number), camera, time_s) for track in self._tracks]
 
     def seen(self, image: np.ndarray) -> np.ndarray:
@@ -198,14 +200,8 @@ class Tracker:
             if any(_same(hand, other) for other in (*seen.values(), *found.values())) or not _has_place(hand):
                 continue
             waiting = [track for track in self._tracks if track.number not in seen and track.number not in found]
-            size = np.ptp(hand.landmarks_px, axis=0).max()
-            near = [
-                (np.linalg.norm(project(track.joints_at(time_s), camera.K).mean(0) - hand.landmarks_px.mean(0)), track)
-                for track in waiting
-            ]
-            near = [(far, track) for far, track in near if far < LARGEST_JUMP * size]
-            if near:
-                track = min(near, key=lambda one: one[0])[1]
+            track = _lost_near(hand, waiting, camera, time_s) or self._back(hand)
+            if track is not None:
                 look = (hand.found, hand.landmarks_px, track.side == LEFT)
                 (hand,) = self.find.look(image, camera, [look], self.hand_length_m)
                 if not _has_place(hand):
@@ -216,6 +212,19 @@ class Tracker:
                 self._tracks.append(track)
             found[track.number] = hand
         return found
+
+    def _back(self, hand: Hand) -> _Track | None:
+        """The last hand of this side that is gone, taken back."""
+        track = next((track for track in reversed(self._gone) if track.side == hand.side), None)
+        if track is not None:
+            self._gone.remove(track)
+            self._tracks.append(track)
+        return track
+
+    def _forget(self, time_s: float) -> None:
+        tracks = (*self._gone, *self._tracks)
+        self._tracks = [track for track in tracks if time_s - track.seen_s <= BRIDGED_SECONDS]
+        self._gone = [track for track in tracks if BRIDGED_SECONDS < time_s - track.seen_s <= REMEMBERED_SECONDS]
 
     def _told(self, track: _Track, hand: Hand | None, camera: Camera, time_s: float) -> TrackedHand:
         if hand is None:
@@ -244,6 +253,18 @@ def whole_tracks(frames: Sequence[Sequence[TrackedHand]], smooth: bool = True) -
         built = [build(hand.pose) for hand in own]
         poses[number] = iter(smooth_track(built, [hand.time_s for hand in own]) if smooth else built)
     return [[replace(hand, pose=next(poses[hand.track])) for hand in hands] for hands in frames]
+
+
+def _lost_near(hand: Hand, tracks: Sequence[_Track], camera: Camera, time_s: float) -> _Track | None:
+    """The track that should be nearest to a hand that has appeared, if it is near."""
+    found, nearest = None, LARGEST_JUMP
+    for track in tracks:
+        expected = project(track.joints_at(time_s), camera.K)
+        size = max(np.ptp(points, axis=0).max() for points in (expected, hand.landmarks_px))
+        far = np.linalg.norm(expected.mean(axis=0) - hand.landmarks_px.mean(axis=0)) / size
+        if far < nearest:
+            found, nearest = track, far
+    return found
 
 
 def _has_place(hand: Hand) -> bool:

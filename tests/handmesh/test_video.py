@@ -106,11 +106,17 @@ def test_hands_that_cross_keep_their_number(find, mirrored):
 
 
 def test_a_hand_that_stays_away_is_forgotten(find):
-    tracker = Tracker(find)
-    assert len(tracker.update(frame(0), 0.0)) == 2
+    tracker, empty = Tracker(find), np.full((*SIZE, 3), 190, np.uint8)
+    first = tracker.update(frame(0), 0.0)
+    assert len(first) == 2
     for step in range(1, 8):
-        hands = tracker.update(np.full((*SIZE, 3), 190, np.uint8), step / 10)
+        hands = tracker.update(empty, step / 10)
     assert hands == []
+    back = tracker.update(frame(60), 1.5)  # one of them elsewhere
+    assert {hand.track: hand.side for hand in back} == {hand.track: hand.side for hand in first}
+    assert tracker.update(empty, 5.0) == []
+    late = tracker.update(frame(0), 5.1)
+    assert {hand.track for hand in late}.isdisjoint(hand.track for hand in first)
     with pytest.raises(handmesh.InputError, match="time_s"):
         tracker.update(frame(0), 0.1)
 

@@ -160,12 +160,20 @@ test("a hidden hand is bridged where it should be, and said to be", async () => 
   expect(Math.max(...steps)).toBeLessThan(0.04);
 });
 
-test("a hand that stays away is kept for half a second and then forgotten", async () => {
+test("a hand that stays away is shown for half a second, and has its number when it comes back", async () => {
   const frames = await tracked(new Scene().with("left", along(0, 0, 0.05, [0.4, 1.2])), 1.4);
   const shown = frames.map((hands) => hands.map((hand) => hand.track).join());
   expect(shown.slice(0, 22)).toEqual(Array(22).fill("1")); // last seen at 0.36 s
   expect(shown.slice(23, 30)).toEqual(Array(7).fill(""));
-  expect(shown.slice(-5)).toEqual(Array(5).fill("2"));
+  expect(shown.slice(-5)).toEqual(Array(5).fill("1"));
+});
+
+test("a hand of the other side is another hand, and so is one that comes after a long time", async () => {
+  const away = along(0, 0, 0.05, [0.4, 9]);
+  const other = await tracked(new Scene().with("left", away).with("right", along(0, 0, 0.05, [0, 1.2])), 1.4);
+  expect(named(other).slice(-5)).toEqual(Array(5).fill("2 right"));
+  const late = await tracked(new Scene().with("left", along(0, 0, 0.05, [0.4, 3.6])), 4);
+  expect(named(late).slice(-5)).toEqual(Array(5).fill("2 left"));
 });
 
 test("a hand lost and found elsewhere keeps its number, and its side whatever the detector says", async () => {

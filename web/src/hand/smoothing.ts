@@ -10,6 +10,7 @@ import { OneEuroFilter } from "1eurofilter";
 import { quaternionOf, rotationOf } from "./linear";
 import type { HandPose } from "./pose";
 
+const AWAY_SECONDS = 0.5; // after which a hand that comes back is smoothed anew
 const RATE_HZ = 30; // before two times are known
 // Cut-offs in hertz at rest, and how much they rise with the speed. What is not late by itself can be smoother.
 const CUTOFFS = { place: [2.5, 30], depth: [0.8, 8], turn: [2.5, 5], angles: [2, 1.5] } as const;
@@ -43,9 +44,15 @@ export class Build {
 export class PoseFilter {
   private readonly filters = new Map<string, OneEuroFilter[]>();
   private quaternion: Float64Array | null = null;
+  private time_s = -Infinity;
 
   /** The smoothed pose at a time, later than that of the call before. */
   smooth(pose: HandPose, time_s: number): HandPose {
+    if (time_s - this.time_s > AWAY_SECONDS) {
+      this.filters.clear();
+      this.quaternion = null;
+    }
+    this.time_s = time_s;
     const [x, y, z] = pose.numbers.wristPosition_m;
     const [right, down] = this.filtered("place", Float64Array.of(x / z, y / z), time_s);
     const depth_m = Math.exp(this.filtered("depth", Float64Array.of(Math.log(z)), time_s)[0]);

@@ -17,7 +17,8 @@ import type { Camera, Finder, FoundHand, Hand, Picture, Side } from "./types";
 const DETECT_SECONDS = 0.3; // between two looks for hands that have appeared
 const CHECK_SECONDS = 0.2; // between two questions whether what is tracked is still a hand
 const CLEAR = 0.25; // mean confidence of the landmarks below which that is asked at once
-const BRIDGED_SECONDS = 0.5; // for which a hand that is not seen is kept
+const BRIDGED_SECONDS = 0.5; // for which a hand that is not seen is shown
+const REMEMBERED_SECONDS = 3; // for which its number, size and shape wait for it to come back
 const LARGEST_JUMP = 0.6; // of its box, within which a hand that appears is one that was lost
 const VELOCITY_SHARE = 0.6; // of the newest velocity in the mean
 const LEAST_WEIGHT = 0.01; // of a frame in the size and shape of a hand, otherwise its confidence
@@ -93,6 +94,7 @@ class Track {
 export class Tracker {
   private numTracks = 0;
   private tracks: Track[] = [];
+  private gone: Track[] = []; // the last one last
   private detected_s = -Infinity;
   private time_s = -Infinity;
 
@@ -123,7 +125,7 @@ export class Tracker {
       this.detected_s = time_s;
       await this.takeInAppeared(frame, seen);
     }
-    this.tracks = this.tracks.filter((track) => time_s - track.seen_s <= BRIDGED_SECONDS);
+    this.forget(time_s);
     return this.tracks.map((track) => told(track, seen.get(track) ?? null, frame));
   }
 
@@ -163,7 +165,7 @@ export class Tracker {
       if (isAmong(hand, seen.values())) continue;
       const pose = this.placed(hand);
       if (pose === null) continue;
-      const track = this.lostNear(hand, frame, seen);
+      const track = this.lostNear(hand, frame, seen) ?? this.back(hand);
       if (track === null) {
         const added = new Track(++this.numTracks, pose, time_s);
         this.tracks.push(added);
@@ -181,18 +183,35 @@ export class Tracker {
 
   /** The track that has lost a hand nearest to where one has appeared, if that is near. */
   private lostNear(hand: Hand, frame: Frame, seen: Map<Track, Hand>): Track | null {
-    let nearest = LARGEST_JUMP * longerSide(boxAround(hand.landmarks_px));
+    let nearest = LARGEST_JUMP;
     let found: Track | null = null;
     for (const track of this.tracks) {
       if (seen.has(track)) continue;
-      const off = track.landmarksIn(frame).map((value, index) => value - hand.landmarks_px[index]);
-      const far = norm(meanOffset(off));
+      const expected = track.landmarksIn(frame);
+      const size = Math.max(...[expected, hand.landmarks_px].map((points) => longerSide(boxAround(points))));
+      const far = norm(meanOffset(expected.map((value, index) => value - hand.landmarks_px[index]))) / size;
       if (far < nearest) {
         nearest = far;
         found = track;
       }
     }
     return found;
+  }
+
+  /** The last hand of this side that is gone, taken back. */
+  private back(hand: Hand): Track | null {
+    const index = this.gone.findLastIndex((track) => track.side === hand.side);
+    if (index < 0) return null;
+    const [track] = this.gone.splice(index, 1);
+    this.tracks.push(track);
+    return track;
+  }
+
+  private forget(time_s: number): void {
+    const tracks = [...this.gone, ...this.tracks];
+    const unseen_s = (track: Track): number => time_s - track.seen_s;
+    this.tracks = tracks.filter((track) => unseen_s(track) <= BRIDGED_SECONDS);
+    this.gone = tracks.filter((track) => unseen_s(track) > BRIDGED_SECONDS && unseen_s(track) <= REMEMBERED_SECONDS);
   }
 
   /** The pose of a hand; null where it is not known to be somewhere before the camera. */
