@@ -20,8 +20,9 @@ from handmesh.palm import box_containment
 from handmesh.pose import HandPose
 from handmesh.smoothing import Build, PoseFilter, smooth_track
 
-DETECT_SECONDS = 0.3  # between two looks for hands that have appeared
-CHECK_SECONDS = 0.2  # between two questions whether what is tracked is still a hand
+# In frames, so that a slow computer does not spend its time on them.
+DETECT_FRAMES = 9  # from one look for hands that have appeared to the next
+CHECK_FRAMES = 6  # from one question whether what is tracked is still a hand to the next
 CLEAR = 0.25  # mean confidence of the landmarks below which that is asked at once
 BRIDGED_SECONDS = 0.5  # for which a hand that is not seen is shown
 REMEMBERED_SECONDS = 3.0  # for which its number, size and shape wait for it to come back
@@ -83,7 +84,7 @@ class _Track:
     side: str
     pose: HandPose
     seen_s: float
-    checked_s: float
+    checked: int  # number of the frame
     velocity: np.ndarray = field(default_factory=lambda: np.zeros(3))  # metres a second
     build: Build = field(default_factory=Build)
     filter: PoseFilter = field(default_factory=PoseFilter)
@@ -134,8 +135,8 @@ class Tracker:
         self._numbers = count(1)
         self._tracks: list[_Track] = []
         self._gone: list[_Track] = []  # the last one last
-        self._detected_s = -np.inf
         self._time_s = -np.inf
+        self._frame, self._detected = 0, 0  # numbers of this frame and of that of the last search
 
     def update(self, image: Picture, time_s: float) -> list[TrackedHand]:
         """The hands of the next frame.
@@ -149,15 +150,15 @@ class Tracker:
         """
         if not time_s > self._time_s:
             raise InputError(f"time_s {time_s}: expected more than that of the frame before, {self._time_s}")
-        self._time_s = time_s
+        self._time_s, self._frame = time_s, self._frame + 1
         pixels = as_image(image)
         camera = camera_of(self.K, *pixels.shape[:2])
         if self.mirrored:
             pixels, camera = self.seen(pixels), camera.mirrored(pixels.shape[1])
         seen = self._follow(pixels, camera, time_s)
         lost = len(seen) < len(self._tracks)
-        if lost or not self._tracks or time_s - self._detected_s >= DETECT_SECONDS:
-            self._detected_s = time_s
+        if lost or not self._tracks or self._frame - self._detected >= DETECT_FRAMES:
+            self._detected = self._frame
             seen |= self._appeared(pixels, camera, seen, time_s)
         self._forget(time_s)
         return [self._told(track, seen.get(track.number), camera, time_s) for track in self._tracks]
@@ -175,19 +176,19 @@ class Tracker:
         hands = self.find.look(image, camera, looks, self.hand_length_m)
         for track, hand in zip(self._tracks, hands, strict=True):
             twice = any(_same(hand, other) for other in seen.values())
-            if not twice and self._is_hand(image, track, hand, time_s):
+            if not twice and self._is_hand(image, track, hand):
                 seen[track.number] = hand
                 track.see(hand.pose, time_s)
         return seen
 
-    def _is_hand(self, image: np.ndarray, track: _Track, hand: Hand, time_s: float) -> bool:
+    def _is_hand(self, image: np.ndarray, track: _Track, hand: Hand) -> bool:
         """Whether what was seen of a track is a hand."""
         if not _has_place(hand):
             return False
-        if hand.landmark_confidence.mean() > CLEAR and time_s - track.checked_s < CHECK_SECONDS:
+        if hand.landmark_confidence.mean() > CLEAR and self._frame - track.checked < CHECK_FRAMES:
             return True
         is_hand = self.find.detector.landmarks(image, roi_around(hand.landmarks_px)).presence > MIN_PRESENCE
-        track.checked_s = time_s if is_hand else track.checked_s
+        track.checked = self._frame if is_hand else track.checked
         return is_hand
 
     def _appeared(self, image: np.ndarray, camera: Camera, seen: dict[int, Hand], time_s: float) -> dict[int, Hand]:
@@ -208,7 +209,7 @@ class Tracker:
                     continue
                 track.see(hand.pose, time_s)
             else:
-                track = _Track(next(self._numbers), hand.side, hand.pose, time_s, time_s)
+                track = _Track(next(self._numbers), hand.side, hand.pose, time_s, self._frame)
                 self._tracks.append(track)
             found[track.number] = hand
         return found

@@ -14,8 +14,9 @@ import { poseOf, type HandPose } from "./pose";
 import { Build, PoseFilter } from "./smoothing";
 import type { Camera, Finder, FoundHand, Hand, Picture, Side } from "./types";
 
-const DETECT_SECONDS = 0.3; // between two looks for hands that have appeared
-const CHECK_SECONDS = 0.2; // between two questions whether what is tracked is still a hand
+// In frames, so that a slow computer does not spend its time on them.
+const DETECT_FRAMES = 9; // from one look for hands that have appeared to the next
+const CHECK_FRAMES = 6; // from one question whether what is tracked is still a hand to the next
 const CLEAR = 0.25; // mean confidence of the landmarks below which that is asked at once
 const BRIDGED_SECONDS = 0.5; // for which a hand that is not seen is shown
 const REMEMBERED_SECONDS = 3; // for which its number, size and shape wait for it to come back
@@ -53,7 +54,6 @@ class Track {
   readonly side: Side;
   readonly build = new Build();
   readonly filter = new PoseFilter();
-  checked_s: number;
   shown: HandPose;
   private velocity = new Float64Array(3); // metres a second
 
@@ -61,9 +61,9 @@ class Track {
     readonly number: number,
     public pose: HandPose,
     public seen_s: number,
+    public checked: number, // number of the frame in which it was known to be a hand
   ) {
     this.side = pose.numbers.side;
-    this.checked_s = seen_s;
     this.shown = pose;
   }
 
@@ -95,7 +95,8 @@ export class Tracker {
   private numTracks = 0;
   private tracks: Track[] = [];
   private gone: Track[] = []; // the last one last
-  private detected_s = -Infinity;
+  private frame = 0; // number of this frame,
+  private detected = 0; // and of that of the last search
   private time_s = -Infinity;
 
   /**
@@ -118,11 +119,12 @@ export class Tracker {
       throw new Error(`time_s ${time_s}: expected more than that of the frame before, ${this.time_s}`);
     }
     this.time_s = time_s;
+    this.frame++;
     const frame: Frame = { picture, camera, time_s };
     const seen = await this.follow(frame);
     const lost = seen.size < this.tracks.length;
-    if (lost || this.tracks.length === 0 || time_s - this.detected_s >= DETECT_SECONDS) {
-      this.detected_s = time_s;
+    if (lost || this.tracks.length === 0 || this.frame - this.detected >= DETECT_FRAMES) {
+      this.detected = this.frame;
       await this.takeInAppeared(frame, seen);
     }
     this.forget(time_s);
@@ -131,28 +133,29 @@ export class Tracker {
 
   /** Hands by track, seen where they should be. */
   private async follow(frame: Frame): Promise<Map<Track, Hand>> {
+    const { picture, camera, time_s } = frame;
     const looks = this.tracks.map((track) => {
       return { found: null, landmarks_px: track.landmarksIn(frame), left: track.side === "left" };
     });
-    const hands = await this.finder.look(frame.picture, frame.camera, looks, this.handLength_m);
+    const hands = await this.finder.look(picture, camera, looks, this.handLength_m);
     const seen = new Map<Track, Hand>();
     for (const [index, track] of this.tracks.entries()) {
       const hand = hands[index];
       if (isAmong(hand, seen.values())) continue;
       const pose = this.placed(hand);
-      if (pose !== null && (await this.isHand(frame, track, hand))) {
+      if (pose !== null && (await this.isHand(picture, track, hand))) {
         seen.set(track, hand);
-        track.see(pose, frame.time_s);
+        track.see(pose, time_s);
       }
     }
     return seen;
   }
 
   /** Whether what was seen of a track is a hand. */
-  private async isHand({ picture, time_s }: Frame, track: Track, hand: Hand): Promise<boolean> {
-    if (mean(hand.landmarkConfidence) > CLEAR && time_s - track.checked_s < CHECK_SECONDS) return true;
+  private async isHand(picture: Picture, track: Track, hand: Hand): Promise<boolean> {
+    if (mean(hand.landmarkConfidence) > CLEAR && this.frame - track.checked < CHECK_FRAMES) return true;
     const isHand = (await this.finder.presence(picture, hand.landmarks_px)) > MIN_PRESENCE;
-    if (isHand) track.checked_s = time_s;
+    if (isHand) track.checked = this.frame;
     return isHand;
   }
 
@@ -167,7 +170,7 @@ export class Tracker {
       if (pose === null) continue;
       const track = this.lostNear(hand, frame, seen) ?? this.back(hand);
       if (track === null) {
-        const added = new Track(++this.numTracks, pose, time_s);
+        const added = new Track(++this.numTracks, pose, time_s, this.frame);
         this.tracks.push(added);
         seen.set(added, hand);
         continue;

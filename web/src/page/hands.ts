@@ -52,12 +52,12 @@ function confidenceOf({ confidence, bridged }: ShownHand): string {
   return bridged ? "" : percent(confidence);
 }
 
-/** How much each finger is bent: the sum of the flexions of its joints. */
+/** How much each joint of each finger is bent, from the palm to the tip. */
 function bendsOf({ pose }: ShownHand, model: HandModel): string {
   const angles = Object.entries(new HandPose(model, pose).jointAngles_deg);
-  const bend = (finger: string): number =>
-    angles.reduce((sum, [name, angle]) => (name.startsWith(finger) && name.endsWith("flexion") ? sum + angle : sum), 0);
-  return FINGERS.map((finger) => `${finger} ${Math.round(bend(finger))}°`).join(", ");
+  const bends = (finger: string): string[] =>
+    angles.flatMap(([name, angle]) => (name.startsWith(finger) && name.endsWith("flexion") ? [`${Math.round(angle)}°`] : []));
+  return FINGERS.map((finger) => `${finger} ${bends(finger).join(" ")}`).join(", ");
 }
 
 function percent(share: number | undefined): string {
