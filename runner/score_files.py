@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from datasets.freihand_rows import as_rows, check_equal_lengths
+from datasets.freihand_rows import FARTHEST_M, as_rows, check_equal_lengths
 from datasets.ho3d import HO3D_TO_FREIHAND, OPENGL_TO_CAMERA
 from handmesh.errors import InputError
 from handmesh.files import read_json
@@ -18,7 +18,6 @@ EXPECTED = (
     "[xyz, verts]: a list of 21 x 3 joints and a list of V x 3 vertices per sample, which may be empty; metres, camera "
     "space"
 )
-FARTHEST_M = 100
 USUALLY_WITHIN_M = 10  # half of the hands of a file: those of data sets are within 2 m
 
 HO3D = "ho3d"

@@ -8,7 +8,7 @@ import type { Camera, Finder, FoundHand, Hand, Look, Picture, Side } from "../sr
 import { farthest, flat, model, readGolden } from "./support";
 
 const PICTURE: Picture = { width: 640, height: 480, data: new Uint8ClampedArray() };
-const CAMERA: Camera = { K: Float64Array.of(500, 0, 319.5, 0, 500, 239.5, 0, 0, 1), source: "given" };
+const CAMERA: Camera = { K: Float64Array.of(500, 0, 319.5, 0, 500, 239.5, 0, 0, 1) };
 const RATE_HZ = 25;
 const REACH = 0.4; // of its box, within which a hand is seen that is looked for
 
@@ -87,7 +87,7 @@ function handAt(side: Side, place: number[]): Hand {
   const landmarks_px = project(joints_m, CAMERA.K);
   return {
     side, vertices_m, joints_m, camera: CAMERA, landmarks_px,
-    found: { landmarks_px, presence: 0.98, right: side === "right" ? 1 : 0, palmScore: 0.9 },
+    found: { landmarks_px, presence: 0.98, right: side === "right" ? 1 : 0 },
     landmarkConfidence: new Float64Array(21).fill(0.9), residual_px: 1, success: true, sideProbability: 0.99,
     confidence: 0.9, knownSize: false, depthDeviation_m: 0.03,
   };

@@ -132,7 +132,7 @@ function seenOf(hand: Hand): SeenHand {
 }
 
 function cameraOf({ width, height }: Picture, { K, fov_deg }: Settings): Camera {
-  return K ? { K, source: "given" } : fromFov(width, height, fov_deg);
+  return K ? { K } : fromFov(width, height, fov_deg);
 }
 
 // One canvas for all frames: what canvases hold is not what makes a browser collect its garbage.

@@ -45,20 +45,20 @@ export class HandDetector {
   }
 
   /** What the landmark network says of a square. */
-  async landmarks(picture: Picture, roi: Roi, palmScore: number | null = null): Promise<FoundHand> {
+  async landmarks(picture: Picture, roi: Roi): Promise<FoundHand> {
     const image = unitRange(roi.cut(picture, LANDMARK_PX).data);
     const found = await this.network.run({ image: { data: image, shape: [1, LANDMARK_PX, LANDMARK_PX, 3] } });
     const points = found["landmarks"]; // x, y and depth
     const inSquare = Float64Array.from({ length: 2 * NUM_JOINTS }, (_, at) => points[3 * (at >> 1) + (at & 1)] - 0.5);
     const landmarks_px = roi.toPicture(inSquare, LANDMARK_PX);
-    return { landmarks_px, presence: found["presence"][0], right: found["right"][0], palmScore };
+    return { landmarks_px, presence: found["presence"][0], right: found["right"][0] };
   }
 
   /** The hands that palms belong to, each once. */
   private async ofPalms(picture: Picture, palms: Palm[]): Promise<FoundHand[]> {
     const hands: FoundHand[] = [];
     for (const palm of palms) {
-      const hand = await this.surer(picture, await this.landmarks(picture, handRoi(palm), palm.score));
+      const hand = await this.surer(picture, await this.landmarks(picture, handRoi(palm)));
       if (hand.presence > MIN_PRESENCE) hands.push(hand);
     }
     hands.sort((one, other) => other.presence - one.presence);
@@ -86,7 +86,7 @@ export class HandDetector {
   private async surer(picture: Picture, hand: FoundHand): Promise<FoundHand> {
     const clear = hand.presence > CLEAR && Math.abs(hand.right - 0.5) > CLEAR - 0.5;
     if (clear || hand.presence < HOPELESS) return hand;
-    const again = await this.landmarks(picture, roiAround(hand.landmarks_px), hand.palmScore);
+    const again = await this.landmarks(picture, roiAround(hand.landmarks_px));
     return again.presence > hand.presence ? again : hand;
   }
 }

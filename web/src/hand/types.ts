@@ -8,8 +8,6 @@ export type Side = "right" | "left";
 export interface Camera {
   /** (9,) intrinsics (3, 3), row by row, pixels. */
   K: Float64Array;
-  /** Whether they are known, or follow from a usual field of view. */
-  source: "given" | "fov";
 }
 
 /** An upright picture. */
@@ -28,8 +26,6 @@ export interface FoundHand {
   presence: number;
   /** 0 to 1, that it is a right one. */
   right: number;
-  /** Of the palm detector; null where the whole picture was taken. */
-  palmScore: number | null;
 }
 
 /** What the network says of a hand; joints are in FreiHAND's order. */
