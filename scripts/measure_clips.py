@@ -21,6 +21,7 @@ sys.path.insert(0, str(ROOT))
 
 from handmesh import SHIPPED, HandFinder, Tracker, load  # noqa: E402
 from handmesh.intrinsics import read_intrinsics  # noqa: E402
+from handmesh.joints import hand_length  # noqa: E402
 from handmesh.tracking import whole_tracks  # noqa: E402
 from handmesh.video import VideoFile  # noqa: E402
 from utils.metrics import fit_similarity, point_errors  # noqa: E402
@@ -30,20 +31,26 @@ WAYS = (SINGLE, "tracked", "live", "whole")  # the last two smoothed, live as of
 LAGS_S = np.arange(-0.05, 0.15, 0.005)
 
 
-def follow(find: HandFinder, path: Path, way: str) -> tuple[np.ndarray, list[tuple[int, str]], float]:
+def follow(
+    find: HandFinder, path: Path, way: str, length_m: float | None
+) -> tuple[np.ndarray, list[tuple[int, str]], float]:
     """Joints (T, 21, 3), not a number where no hand was found, number and side of the hand in each frame, and seconds.
 
     Args:
         way: one of `WAYS`.
+        length_m: of the hand, where that is given.
     """
     K, tracker = None, None
     found, seconds = [], 0.0
     for frame in VideoFile(path):
         if K is None:
             K = read_intrinsics(path.with_name(f"{path.stem}_K.json"), *frame.image.shape[:2])
-            tracker = Tracker(find, K, smooth=way == "live")
+            tracker = Tracker(find, K, way == "live", length_m)
         started = time.perf_counter()
-        found.append(find(frame.image, K) if way == SINGLE else tracker.update(frame.image, frame.time_s))
+        if way == SINGLE:
+            found.append(find(frame.image, K, hand_length_m=length_m))
+        else:
+            found.append(tracker.update(frame.image, frame.time_s))
         seconds += time.perf_counter() - started
     if way == "whole":
         started = time.perf_counter()
@@ -71,14 +78,14 @@ def lag_s(joints: np.ndarray, truth: np.ndarray, times: np.ndarray) -> float:
     return float(LAGS_S[np.argmin(errors)])
 
 
-def report(find: HandFinder, clips: list[Path], way: str) -> None:
+def report(find: HandFinder, clips: list[Path], way: str, length_given: bool) -> None:
     """Print what was measured of one way to see the clips."""
     rows: dict[str, list] = {key: [] for key in ("joints", "wrist", "aligned", "camera", "lag")}
     lost, switches, sides, frames, seconds = 0, 0, 0, 0, 0.0
     for path in tqdm(clips, unit="clip", desc=way, dynamic_ncols=True):
         with np.load(path.with_name(f"{path.stem}_truth.npz")) as arrays:
             truth, times = arrays["joints_m"], arrays["time_s"]
-        joints, names, passed = follow(find, path, way)
+        joints, names, passed = follow(find, path, way, hand_length(truth[0]) if length_given else None)
         there = np.isfinite(joints[:, 0, 0])
         lost, frames, seconds = lost + int((~there).sum()), frames + len(truth), seconds + passed
         switches += sum(one[0] != two[0] for one, two in zip(names[1:], names, strict=False))
@@ -102,10 +109,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("clips", type=Path)
     parser.add_argument("--network", type=Path, default=SHIPPED)
+    parser.add_argument("--length_given", action="store_true", help="tell the length of each hand")
     arguments = parser.parse_args()
     find, clips = load(arguments.network), sorted(arguments.clips.glob("*.mp4"))
     for way in WAYS:
-        report(find, clips, way)
+        report(find, clips, way, arguments.length_given)
 
 
 if __name__ == "__main__":

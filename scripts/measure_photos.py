@@ -8,7 +8,9 @@
 `--predictions` measures what another program said, as `scripts/compare_mediapipe.py` writes it.
 
 Errors are of the joints after alignment. `corrected` is without what two definitions of the joints differ by: a
-constant offset of each joint in the palm's frame, fitted on four fifths of the photos and applied to the fifth.
+constant offset of each joint in the palm's frame, fitted on four fifths of the photos and applied to the fifth. Depth
+is that of hands of which a length is given: from the wrist to the middle finger's tip, or of four fingers from the
+knuckles.
 """
 
 import argparse
@@ -64,6 +66,12 @@ def in_other_definition(expected: np.ndarray, found: np.ndarray) -> np.ndarray:
     return moved
 
 
+def finger_length(joints: np.ndarray) -> float:
+    """Sum of the bones of four fingers, without the thumb, from the knuckles, of joints (21, 3)."""
+    fingers = joints[1:].reshape(5, 4, 3)[1:]
+    return float(np.linalg.norm(np.diff(fingers, axis=1), axis=2).sum())
+
+
 def report(expected: np.ndarray, predicted: dict[str, np.ndarray], names: np.ndarray) -> None:
     """Print what was measured; `expected` (N, 21, 3) of all photos."""
     found = predicted["found"]
@@ -76,11 +84,12 @@ def report(expected: np.ndarray, predicted: dict[str, np.ndarray], names: np.nda
     errors = {"aligned": raw, "aligned, corrected": aligned_errors(truth, moved)}
     if "in_camera" not in predicted or predicted["in_camera"]:
         errors["in camera space"] = 1000 * point_errors(truth, xyz).mean(axis=1)
-        for name, joints in (("length given", xyz), ("length given, corrected", moved)):
-            scale = np.array([hand_length(one) / hand_length(other) for one, other in zip(truth, joints, strict=True)])
+        ways = (("hand", xyz, hand_length), ("hand, corrected", moved, hand_length), ("fingers", xyz, finger_length))
+        for name, joints, length in ways:
+            scale = np.array([length(one) / length(other) for one, other in zip(truth, joints, strict=True)])
             depth = scale * joints[..., 2].mean(axis=1) / truth[..., 2].mean(axis=1) - 1
             off = f"{100 * np.median(depth):+.1f} %, {100 * np.median(abs(depth)):.1f} % without the sign"
-            print(f"depth off, {name}, in the median: {off}")
+            print(f"depth off, length of {name} given, in the median: {off}")
     for name, values in errors.items():
         middle, high = np.percentile(values, [50, 95])
         print(f"{name:20} mean {values.mean():5.2f} median {middle:5.2f} 95 % {high:5.2f} mm")
