@@ -4,7 +4,7 @@ Damped Gauss-Newton over pose, shape, size and place of a batch of hands, within
 poses and shapes as the prior.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -304,7 +304,7 @@ class HandPose:
 def pose_of(
     side: str, vertices_m: np.ndarray, landmarks_px: np.ndarray, landmark_confidence: np.ndarray, K: np.ndarray
 ) -> HandPose:
-    """The pose of one hand.
+    """The pose of one hand, as long as the mesh.
 
     Args:
         side: `right` or `left`.
@@ -321,8 +321,9 @@ def pose_of(
     if side == "left":
         landmarks_px = landmarks_px * [-1, 1] + [2 * K[0, 2], 0]
     weights = np.clip(landmark_confidence, 0, 1)[None]
-    fit = fit_hands(load_hand_model(), (vertices_m @ mirror)[None], landmarks_px[None], weights, K[None])
-    return HandPose(
+    model = load_hand_model()
+    fit = fit_hands(model, (vertices_m @ mirror)[None], landmarks_px[None], weights, K[None])
+    pose = HandPose(
         side=side,
         angles=fit.posture.angles[0],
         angle_deviations=fit.angle_deviations[0],
@@ -331,3 +332,5 @@ def pose_of(
         wrist_rotation=mirror @ fit.rotation[0] @ mirror,
         wrist_position_m=mirror @ fit.translation_m[0],
     )
+    longer = hand_length(model.joint_regressor @ vertices_m) / pose.length_m  # the prior draws to people's usual size
+    return replace(pose, size=pose.size * longer, wrist_position_m=pose.wrist_position_m * longer)

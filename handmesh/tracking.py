@@ -27,6 +27,7 @@ CLEAR = 0.25  # mean confidence of the landmarks below which that is asked at on
 BRIDGED_SECONDS = 0.5  # for which a hand that is not seen is shown
 REMEMBERED_SECONDS = 3.0  # for which its number, size and shape wait for it to come back
 LARGEST_JUMP = 0.6  # of its box, within which a hand that appears is one that was lost
+LARGEST_DEPTH_STEP = 1.5  # ratio of depths between two looks; what is seen of a hand at the border may look far away
 VELOCITY_SHARE = 0.6  # of the newest velocity in the mean
 LEAST_WEIGHT = 0.01  # of a frame in the size and shape of a hand, otherwise its confidence
 NEAREST_M = 0.03  # in front of the camera, of a wrist
@@ -97,6 +98,13 @@ class _Track:
     def joints_at(self, time_s: float) -> np.ndarray:
         """Where the joints (21, 3) should be."""
         return self.pose.joints_m + self.moved_since(time_s)
+
+    def may_be(self, hand: Hand) -> bool:
+        """Whether a hand that was looked for is somewhere before the camera where this one can be."""
+        if not _has_place(hand):
+            return False
+        farther = hand.pose.wrist_position_m[2] / self.pose.wrist_position_m[2]
+        return 1 / LARGEST_DEPTH_STEP < farther < LARGEST_DEPTH_STEP
 
     def see(self, pose: HandPose, time_s: float) -> None:
         """Take in a new pose."""
@@ -176,15 +184,13 @@ class Tracker:
         hands = self.find.look(image, camera, looks, self.hand_length_m)
         for track, hand in zip(self._tracks, hands, strict=True):
             twice = any(_same(hand, other) for other in seen.values())
-            if not twice and self._is_hand(image, track, hand):
+            if not twice and track.may_be(hand) and self._is_hand(image, track, hand):
                 seen[track.number] = hand
                 track.see(hand.pose, time_s)
         return seen
 
     def _is_hand(self, image: np.ndarray, track: _Track, hand: Hand) -> bool:
         """Whether what was seen of a track is a hand."""
-        if not _has_place(hand):
-            return False
         if hand.landmark_confidence.mean() > CLEAR and self._frame - track.checked < CHECK_FRAMES:
             return True
         is_hand = self.find.detector.landmarks(image, roi_around(hand.landmarks_px)).presence > MIN_PRESENCE
@@ -205,7 +211,7 @@ class Tracker:
             if track is not None:
                 look = (hand.found, hand.landmarks_px, track.side == LEFT)
                 (hand,) = self.find.look(image, camera, [look], self.hand_length_m)
-                if not _has_place(hand):
+                if not track.may_be(hand):
                     continue
                 track.see(hand.pose, time_s)
             else:

@@ -17,6 +17,7 @@ from datasets.synthesis.kinematics import bone_transforms, skin
 from datasets.synthesis.poses import sample_pose
 from handmesh.geometry import project
 from handmesh.hand_model import Posture, load_hand_model, rotation_matrices, rotation_vector
+from handmesh.joints import hand_length
 from handmesh.pose import fit_hands, pose_of
 from handmesh.skeleton import ANGLE_NAMES, BONE_INDEX, BONES, FREE, LIMITS, NUM_BONES, PARENTS
 from tests.handmesh.test_detection import picture
@@ -102,6 +103,15 @@ def test_an_exact_mesh_gives_the_exact_pose(model, posed):
     assert np.median(np.rad2deg(np.abs(found.posture.angles - angles))) < 1
     assert apart(found.vertices_m, vertices) < 0.0015
     assert np.linalg.norm(landmarks(model, found.vertices_m) - landmarks(model, vertices), axis=2).mean() < 1
+
+
+@pytest.mark.parametrize("size", [0.6, 1.3])
+def test_a_pose_is_as_long_as_the_mesh_and_seen_in_the_same_place(model, posed, size):
+    mesh = size * posed[1][0]
+    points = landmarks(model, mesh[None])[0]
+    pose = pose_of("right", mesh, points, np.ones(21), K)
+    assert pose.length_m == pytest.approx(hand_length(model.joint_regressor @ mesh), rel=1e-6)
+    np.testing.assert_allclose(project(pose.joints_m, K), points, atol=3)
 
 
 def test_no_joint_leaves_its_limits(model, posed):

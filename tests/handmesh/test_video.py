@@ -222,6 +222,19 @@ def test_a_hand_without_a_place_is_not_tracked(find, monkeypatch):
     assert Tracker(find).update(frame(0), 0.0) == []
 
 
+def test_a_hand_does_not_jump_in_depth(find, monkeypatch):
+    tracker, look = Tracker(find), find.look
+    (first, *_) = tracker.update(frame(0), 0.0)
+
+    def far_away(*arguments, **settings):
+        return [replace(hand, vertices_m=3 * hand.vertices_m) for hand in look(*arguments, **settings)]
+
+    monkeypatch.setattr(find, "look", far_away)
+    (second, *_) = tracker.update(frame(1), 1 / RATE_HZ)
+    assert second.bridged
+    assert second.joints_m[0, 2] == pytest.approx(first.joints_m[0, 2], rel=0.1)
+
+
 def test_damaged_frames_are_left_out(clip, tmp_path):
     content = bytearray(clip.read_bytes())
     start = content.index(b"mdat") + 2000

@@ -227,6 +227,14 @@ test.each([
   expect(shown).toEqual(frames.map((_, frame) => (frame < trusted ? "seen" : frame < trusted + 12 ? "bridged" : "")));
 });
 
+test("a hand does not jump in depth", async () => {
+  const jumps: Path = (time_s) => (time_s > 0.18 && time_s < 0.22 ? [0, 0.15, 1.8] : [0, 0.05, 0.6]);
+  const frames = await tracked(new Scene().with("right", jumps), 0.4);
+  expect(named(frames)).toEqual(frames.map(() => "1 right"));
+  expect(frames.map(([hand]) => hand.bridged)).toEqual(frames.map((_, frame) => frame === 5));
+  expect(Math.max(...frames.map(([hand]) => hand.pose.joints_m[2]))).toBeLessThan(0.7);
+});
+
 test.each([
   ["without a place", (hand: Hand): Hand => ({ ...hand, success: false })],
   ["that is not finite", (hand: Hand): Hand => ({ ...hand, vertices_m: hand.vertices_m.map(() => NaN) })],

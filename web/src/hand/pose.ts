@@ -115,7 +115,7 @@ export class HandPose {
 }
 
 /**
- * The pose of a hand.
+ * The pose of a hand, as long as the mesh.
  *
  * @param vertices_m (V, 3) of the open hand's template, camera space.
  * @param landmarks_px (21, 2), of the picture.
@@ -142,7 +142,7 @@ export function poseOf(
     landmarkConfidence.map((value) => Math.min(Math.max(value, 0), 1)),
     K,
   );
-  return new HandPose(model, {
+  const pose = new HandPose(model, {
     side,
     angles: fit.posture.angles,
     angleDeviations: fit.angleDeviations,
@@ -151,6 +151,9 @@ export function poseOf(
     wristRotation: left ? mirroredRotation(fit.rotation) : fit.rotation,
     wristPosition_m: left ? mirrored(fit.translation_m) : fit.translation_m,
   });
+  const longer = handLength(model.jointsOf(vertices_m)) / pose.length_m; // the prior draws to people's usual size
+  const { size, wristPosition_m } = pose.numbers;
+  return pose.with({ size: size * longer, wristPosition_m: wristPosition_m.map((value) => value * longer) });
 }
 
 /** Points (N, 3) with left and right exchanged. */

@@ -21,6 +21,7 @@ const CLEAR = 0.25; // mean confidence of the landmarks below which that is aske
 const BRIDGED_SECONDS = 0.5; // for which a hand that is not seen is shown
 const REMEMBERED_SECONDS = 3; // for which its number, size and shape wait for it to come back
 const LARGEST_JUMP = 0.6; // of its box, within which a hand that appears is one that was lost
+const LARGEST_DEPTH_STEP = 1.5; // ratio of depths between two looks; what is seen of a hand at the border may look far away
 const VELOCITY_SHARE = 0.6; // of the newest velocity in the mean
 const LEAST_WEIGHT = 0.01; // of a frame in the size and shape of a hand, otherwise its confidence
 const NEAREST_M = 0.03; // in front of the camera, of a wrist
@@ -77,6 +78,12 @@ class Track {
   landmarksIn({ camera, time_s }: Frame): Float64Array {
     const moved = this.movedSince(time_s);
     return project(this.pose.joints_m.map((value, index) => value + moved[index % 3]), camera.K);
+  }
+
+  /** Whether the hand can be where it was seen. */
+  mayBe(pose: HandPose): boolean {
+    const farther = pose.numbers.wristPosition_m[2] / this.pose.numbers.wristPosition_m[2];
+    return farther > 1 / LARGEST_DEPTH_STEP && farther < LARGEST_DEPTH_STEP;
   }
 
   /** Take in a new pose. */
@@ -143,7 +150,7 @@ export class Tracker {
       const hand = hands[index];
       if (isAmong(hand, seen.values())) continue;
       const pose = this.placed(hand);
-      if (pose !== null && (await this.isHand(picture, track, hand))) {
+      if (pose !== null && track.mayBe(pose) && (await this.isHand(picture, track, hand))) {
         seen.set(track, hand);
         track.see(pose, time_s);
       }
@@ -178,7 +185,7 @@ export class Tracker {
       const look = { found: hand.found, landmarks_px: hand.landmarks_px, left: track.side === "left" };
       const [again] = await this.finder.look(picture, camera, [look], this.handLength_m);
       const found = this.placed(again);
-      if (found === null) continue;
+      if (found === null || !track.mayBe(found)) continue;
       track.see(found, time_s);
       seen.set(track, again);
     }
