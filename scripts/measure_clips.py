@@ -78,9 +78,10 @@ def lag_s(joints: np.ndarray, truth: np.ndarray, times: np.ndarray) -> float:
     return float(LAGS_S[np.argmin(errors)])
 
 
-def report(find: HandFinder, clips: list[Path], way: str, length_given: bool) -> None:
-    """Print what was measured of one way to see the clips."""
-    rows: dict[str, list] = {key: [] for key in ("joints", "wrist", "aligned", "camera", "lag")}
+def report(find: HandFinder, clips: list[Path], way: str, length_given: bool, seen: dict[Path, np.ndarray]) -> None:
+    """Print what was measured of one way to see the clips; `seen` (T,) of each: frames to compare all ways in, those in
+    which the first way finds the hand."""
+    rows: dict[str, list] = {key: [] for key in ("joints", "wrist", "lag", "aligned", "camera")}
     lost, switches, sides, frames, seconds = 0, 0, 0, 0, 0.0
     for path in tqdm(clips, unit="clip", desc=way, dynamic_ncols=True):
         with np.load(path.with_name(f"{path.stem}_truth.npz")) as arrays:
@@ -93,9 +94,10 @@ def report(find: HandFinder, clips: list[Path], way: str, length_given: bool) ->
         off = acceleration_mm(joints, truth)
         rows["joints"] += off[np.isfinite(off).all(axis=1)].mean(axis=1).tolist()
         rows["wrist"] += off[np.isfinite(off).all(axis=1), 0].tolist()
-        pairs = zip(truth[there], joints[there], strict=True)
+        both = there & seen.setdefault(path, there)
+        pairs = zip(truth[both], joints[both], strict=True)
         rows["aligned"] += [1000 * point_errors(one, fit_similarity(one, two)[1]).mean() for one, two in pairs]
-        rows["camera"] += (1000 * point_errors(truth[there], joints[there]).mean(axis=1)).tolist()
+        rows["camera"] += (1000 * point_errors(truth[both], joints[both]).mean(axis=1)).tolist()
         if there.sum() > len(times) / 2:
             rows["lag"].append(1000 * lag_s(joints, truth, times))
     mean = {key: np.mean(values) for key, values in rows.items()}
@@ -103,6 +105,7 @@ def report(find: HandFinder, clips: list[Path], way: str, length_given: bool) ->
     print(f"  {switches} switches of identity, {sides} of side; lag {mean['lag']:.0f} ms")
     print(f"  acceleration error: joints {mean['joints']:.2f}, wrist {mean['wrist']:.2f} mm a frame squared")
     print(f"  joints after alignment {mean['aligned']:.2f} mm, in camera space {mean['camera']:.1f} mm")
+    print(f"    in {len(rows['camera'])} frames in which the hand is found frame by frame, too")
 
 
 def main() -> None:
@@ -112,8 +115,9 @@ def main() -> None:
     parser.add_argument("--length_given", action="store_true", help="tell the length of each hand")
     arguments = parser.parse_args()
     find, clips = load(arguments.network), sorted(arguments.clips.glob("*.mp4"))
+    seen: dict[Path, np.ndarray] = {}
     for way in WAYS:
-        report(find, clips, way, arguments.length_given)
+        report(find, clips, way, arguments.length_given, seen)
 
 
 if __name__ == "__main__":
