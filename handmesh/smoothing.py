@@ -13,7 +13,7 @@ from OneEuroFilter import OneEuroFilter
 from handmesh.hand_model import quaternion_matrix, quaternions, rotation_vector
 from handmesh.pose import HandPose
 
-AWAY_SECONDS = 0.5  # after which a hand that comes back is smoothed anew
+AWAY_SECONDS = 0.5  # for which a hand that is not seen is shown; later it is smoothed anew when it comes back
 RATE_HZ = 30.0  # before two times are known
 # Cut-offs in hertz at rest, and how much they rise with the speed. What is not late by itself can be smoother.
 LIVE = {"place": (2.5, 30.0), "depth": (0.8, 8.0), "turn": (2.5, 5.0), "angles": (2.0, 1.5)}

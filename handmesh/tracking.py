@@ -18,14 +18,13 @@ from handmesh.hand import LEFT, Hand
 from handmesh.images import Picture, as_image
 from handmesh.palm import box_containment
 from handmesh.pose import HandPose
-from handmesh.smoothing import Build, PoseFilter, smooth_track
+from handmesh.smoothing import AWAY_SECONDS, Build, PoseFilter, smooth_track
 
 # In frames, so that a slow computer does not spend its time on them.
 DETECT_FRAMES = 9  # from one look for hands that have appeared to the next
 CHECK_FRAMES = 6  # from one question whether what is tracked is still a hand to the next
 CLEAR = 0.25  # mean confidence of the landmarks below which that is asked at once
-BRIDGED_SECONDS = 0.5  # for which a hand that is not seen is shown
-REMEMBERED_SECONDS = 3.0  # for which its number, size and shape wait for it to come back
+REMEMBERED_SECONDS = 3.0  # for which number, size and shape of a hand that is away wait for it to come back
 LARGEST_JUMP = 0.6  # of its box, within which a hand that appears is one that was lost
 LARGEST_DEPTH_STEP = 1.5  # ratio of depths between two looks; what is seen of a hand at the border may look far away
 VELOCITY_SHARE = 0.6  # of the newest velocity in the mean
@@ -207,7 +206,7 @@ class Tracker:
             if any(_same(hand, other) for other in (*seen.values(), *found.values())) or not _has_place(hand):
                 continue
             waiting = [track for track in self._tracks if track.number not in seen and track.number not in found]
-            track = _lost_near(hand, waiting, camera, time_s) or self._back(hand)
+            track = _lost_near(hand, waiting, camera, time_s)
             if track is not None:
                 look = (hand.found, hand.landmarks_px, track.side == LEFT)
                 (hand,) = self.find.look(image, camera, [look], self.hand_length_m)
@@ -215,23 +214,25 @@ class Tracker:
                     continue
                 track.see(hand.pose, time_s)
             else:
-                track = _Track(next(self._numbers), hand.side, hand.pose, time_s, self._frame)
-                self._tracks.append(track)
+                track = self._entered(hand, time_s)
             found[track.number] = hand
         return found
 
-    def _back(self, hand: Hand) -> _Track | None:
-        """The last hand of this side that is gone, taken back."""
+    def _entered(self, hand: Hand, time_s: float) -> _Track:
+        """The track of a hand that has come into the picture: the last of its side that is gone, or a new one."""
         track = next((track for track in reversed(self._gone) if track.side == hand.side), None)
-        if track is not None:
+        if track is None:
+            track = _Track(next(self._numbers), hand.side, hand.pose, time_s, self._frame)
+        else:
             self._gone.remove(track)
-            self._tracks.append(track)
+            track.see(hand.pose, time_s)
+        self._tracks.append(track)
         return track
 
     def _forget(self, time_s: float) -> None:
         tracks = (*self._gone, *self._tracks)
-        self._tracks = [track for track in tracks if time_s - track.seen_s <= BRIDGED_SECONDS]
-        self._gone = [track for track in tracks if BRIDGED_SECONDS < time_s - track.seen_s <= REMEMBERED_SECONDS]
+        self._tracks = [track for track in tracks if time_s - track.seen_s <= AWAY_SECONDS]
+        self._gone = [track for track in tracks if AWAY_SECONDS < time_s - track.seen_s <= REMEMBERED_SECONDS]
 
     def _told(self, track: _Track, hand: Hand | None, camera: Camera, time_s: float) -> TrackedHand:
         if hand is None:

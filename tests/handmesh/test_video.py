@@ -121,6 +121,19 @@ def test_a_hand_that_stays_away_is_forgotten(find):
         tracker.update(frame(0), 0.1)
 
 
+def test_a_hand_may_come_back_at_another_depth(find):
+    near, far = picture("palm"), np.full((224, 224, 3), 190, np.uint8)
+    far[56:168, 56:168] = cv2.resize(near, (112, 112), interpolation=cv2.INTER_AREA)
+    tracker = Tracker(find)
+    (before,) = tracker.update(far, 0.0)
+    for step in range(1, 8):
+        hands = tracker.update(np.full_like(near, 190), step / 10)
+    assert hands == []
+    (after,) = tracker.update(near, 1.0)
+    assert (after.track, after.side) == (before.track, before.side)
+    assert after.joints_m[0, 2] < 0.6 * before.joints_m[0, 2]
+
+
 def test_a_mirrored_video_shows_the_other_side(find):
     (hand,) = Tracker(find, mirrored=True).update(np.ascontiguousarray(picture("palm")[:, ::-1]), 0.0)
     assert hand.side == "right"

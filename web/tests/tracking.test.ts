@@ -168,6 +168,11 @@ test("a hand that stays away is shown for half a second, and has its number when
   expect(shown.slice(-5)).toEqual(Array(5).fill("1"));
 });
 
+test("a hand may come back at another depth", async () => {
+  const nearer: Path = (time_s) => (time_s < 0.4 ? [0, 0.05, 0.9] : time_s < 1.2 ? null : [0, 0.05, 0.5]);
+  expect(named(await tracked(new Scene().with("left", nearer), 1.4)).slice(-5)).toEqual(Array(5).fill("1 left"));
+});
+
 test("a hand of the other side is another hand, and so is one that comes after a long time", async () => {
   const away = along(0, 0, 0.05, [0.4, 9]);
   const other = await tracked(new Scene().with("left", away).with("right", along(0, 0, 0.05, [0, 1.2])), 1.4);

@@ -10,7 +10,7 @@ import { OneEuroFilter } from "1eurofilter";
 import { quaternionOf, rotationOf } from "./linear";
 import type { HandPose } from "./pose";
 
-const AWAY_SECONDS = 0.5; // after which a hand that comes back is smoothed anew
+export const AWAY_SECONDS = 0.5; // for which a hand that is not seen is shown; later it is smoothed anew when it comes back
 const RATE_HZ = 30; // before two times are known
 // Cut-offs in hertz at rest, and how much they rise with the speed. What is not late by itself can be smoother.
 const CUTOFFS = { place: [2.5, 30], depth: [0.8, 8], turn: [2.5, 5], angles: [2, 1.5] } as const;

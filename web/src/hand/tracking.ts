@@ -11,15 +11,14 @@ import { MIN_PRESENCE } from "./detector";
 import type { HandModel } from "./handModel";
 import { meanPoint, norm, project } from "./linear";
 import { poseOf, type HandPose } from "./pose";
-import { Build, PoseFilter } from "./smoothing";
+import { AWAY_SECONDS, Build, PoseFilter } from "./smoothing";
 import type { Camera, Finder, FoundHand, Hand, Picture, Side } from "./types";
 
 // In frames, so that a slow computer does not spend its time on them.
 const DETECT_FRAMES = 9; // from one look for hands that have appeared to the next
 const CHECK_FRAMES = 6; // from one question whether what is tracked is still a hand to the next
 const CLEAR = 0.25; // mean confidence of the landmarks below which that is asked at once
-const BRIDGED_SECONDS = 0.5; // for which a hand that is not seen is shown
-const REMEMBERED_SECONDS = 3; // for which its number, size and shape wait for it to come back
+const REMEMBERED_SECONDS = 3; // for which number, size and shape of a hand that is away wait for it to come back
 const LARGEST_JUMP = 0.6; // of its box, within which a hand that appears is one that was lost
 const LARGEST_DEPTH_STEP = 1.5; // ratio of depths between two looks; what is seen of a hand at the border may look far away
 const VELOCITY_SHARE = 0.6; // of the newest velocity in the mean
@@ -175,11 +174,9 @@ export class Tracker {
       if (isAmong(hand, seen.values())) continue;
       const pose = this.placed(hand);
       if (pose === null) continue;
-      const track = this.lostNear(hand, frame, seen) ?? this.back(hand);
+      const track = this.lostNear(hand, frame, seen);
       if (track === null) {
-        const added = new Track(++this.numTracks, pose, time_s, this.frame);
-        this.tracks.push(added);
-        seen.set(added, hand);
+        seen.set(this.entered(pose, time_s), hand);
         continue;
       }
       const look = { found: hand.found, landmarks_px: hand.landmarks_px, left: track.side === "left" };
@@ -208,11 +205,11 @@ export class Tracker {
     return found;
   }
 
-  /** The last hand of this side that is gone, taken back. */
-  private back(hand: Hand): Track | null {
-    const index = this.gone.findLastIndex((track) => track.side === hand.side);
-    if (index < 0) return null;
-    const [track] = this.gone.splice(index, 1);
+  /** The track of a hand that has come into the picture: the last of its side that is gone, or a new one. */
+  private entered(pose: HandPose, time_s: number): Track {
+    const index = this.gone.findLastIndex((track) => track.side === pose.numbers.side);
+    const track = index < 0 ? new Track(++this.numTracks, pose, time_s, this.frame) : this.gone.splice(index, 1)[0];
+    if (index >= 0) track.see(pose, time_s);
     this.tracks.push(track);
     return track;
   }
@@ -220,8 +217,8 @@ export class Tracker {
   private forget(time_s: number): void {
     const tracks = [...this.gone, ...this.tracks];
     const unseen_s = (track: Track): number => time_s - track.seen_s;
-    this.tracks = tracks.filter((track) => unseen_s(track) <= BRIDGED_SECONDS);
-    this.gone = tracks.filter((track) => unseen_s(track) > BRIDGED_SECONDS && unseen_s(track) <= REMEMBERED_SECONDS);
+    this.tracks = tracks.filter((track) => unseen_s(track) <= AWAY_SECONDS);
+    this.gone = tracks.filter((track) => unseen_s(track) > AWAY_SECONDS && unseen_s(track) <= REMEMBERED_SECONDS);
   }
 
   /** The pose of a hand; null where it is not known to be somewhere before the camera. */
