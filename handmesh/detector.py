@@ -1,5 +1,6 @@
 """Hands in a picture: palms, then the landmark network on each, which says whether it is a hand, and which one."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -82,6 +83,11 @@ class HandDetector:
         if detect == "never" or whole.presence > max([MIN_PRESENCE, *(hand.presence for hand in hands)]):
             return [whole]
         return hands or self._hands(image, self.palms.in_tiles(image))
+
+    def others(self, image: np.ndarray, known_px: Sequence[np.ndarray]) -> list[FoundHand]:
+        """What the palm detector leads to besides the hands whose landmarks (21, 2) are known."""
+        palms = [palm for palm in self.palms(image) if not any(palm.is_of(landmarks) for landmarks in known_px)]
+        return self._hands(image, palms)
 
     def _hands(self, image: np.ndarray, palms: list[Palm]) -> list[FoundHand]:
         """The hands that palms belong to, each once."""

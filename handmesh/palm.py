@@ -11,6 +11,8 @@ from handmesh.warp import cut_square
 INPUT_PX = 192
 GRIDS = ((24, 2), (12, 6))  # cells a side, anchors in each
 KEYPOINTS = 7  # wrist, knuckles of index, middle, ring and little finger, two joints of the thumb
+KEYPOINT_JOINTS = (0, 5, 9, 13, 17, 1, 2)  # these, in FreiHAND's order
+SAME_PALM = 0.5  # mean distance of key points and joints of one hand, in sizes of the palm's box
 WRIST, MIDDLE_KNUCKLE = 0, 2
 MIN_SCORE = 0.3  # low: the landmark network says of each whether it is a hand
 SAME_HAND_IOU = 0.3
@@ -74,6 +76,11 @@ class Palm:
         size = float((high - low).max())
         up = np.array([np.sin(angle), -np.cos(angle)])
         return Roi((low + high) / 2 + ROI_SHIFT * (high - low)[1] * up, ROI_SIZE * size, angle)
+
+    def is_of(self, landmarks_px: np.ndarray) -> bool:
+        """Whether it is the palm of a hand with landmarks (21, 2)."""
+        off = np.linalg.norm(landmarks_px[list(KEYPOINT_JOINTS)] - self.keypoints_px, axis=1).mean()
+        return bool(off < SAME_PALM * (self.box_px[2:] - self.box_px[:2]).max())
 
 
 class PalmDetector:

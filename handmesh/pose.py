@@ -26,8 +26,9 @@ MESH_SIGMA_M = 0.006  # how far a network's mesh may be off
 POINT_SIGMA = 0.03  # how far a landmark may be off, of the longer side of their box; beyond it counts ever less
 PRIOR_WEIGHT = 0.05  # of the prior's log probability
 SIZE_SIGMA = 0.08  # of the logarithm of people's sizes
-ITERATIONS = 5
-DAMPING, LARGEST_STEP = 1e-2, 0.5  # of the normal equations; radians, and unitless for size and shape
+ITERATIONS = 3
+DAMPING = 1e-3  # of the normal equations
+LARGEST_STEP = 0.7  # of each unknown but the place: radians, and unitless for size and shape
 LEAST_CURVATURE = 1e-9  # of what neither mesh nor landmarks say
 # What the standard deviations of the equations are multiplied by, of each kind of angle: the errors of a mesh are not
 # independent of each other, as the equations take them to be. Means of the factors by which 68 % of the true angles are
@@ -165,26 +166,25 @@ class _Fit:
 
     def step(self) -> None:
         """Change the unknowns for the better."""
-        matrix, vector = self._equations()
-        diagonal = np.arange(matrix.shape[1])
-        matrix[:, diagonal, diagonal] = matrix[:, diagonal, diagonal] * (1 + DAMPING) + LEAST_CURVATURE
-        step = np.linalg.solve(matrix, vector[..., None])[..., 0]
-        size = np.abs(np.concatenate([step[:, :3], step[:, 6:]], axis=1)).max(axis=1, keepdims=True)
-        step *= np.minimum(1, LARGEST_STEP / np.maximum(size, 1e-9))
+        self.matrix, vector = self._equations()
+        diagonal = np.arange(vector.shape[1])
+        self.matrix[:, diagonal, diagonal] += LEAST_CURVATURE
+        damped = self.matrix * np.where(np.eye(len(diagonal)), 1 + DAMPING, 1)
+        step = np.linalg.solve(damped, vector[..., None])[..., 0]
+        moved = step[:, 3:6].copy()
+        step = np.clip(step, -LARGEST_STEP, LARGEST_STEP)
         angles, shape = np.split(step[:, PLACE:], [len(FREE)], axis=1)
         self.posture = Posture(
             np.clip(self.posture.angles + angles, *LIMITS[FREE[:, 0], FREE[:, 1]].T),
             np.clip(self.posture.shape + shape, *self.model.shape_ranges.T),
         )
         self.rotation = rotation_matrices(step[:, :3]) @ self.rotation
-        self.translation = self.translation + step[:, 3:6]
+        self.translation = self.translation + moved
         self.log_size = self.log_size + step[:, 6]
 
     def result(self) -> FittedHands:
-        """The hands as they are now."""
-        matrix, _ = self._equations()
-        matrix += LEAST_CURVATURE * np.eye(matrix.shape[1])
-        variances = np.diagonal(np.linalg.inv(matrix), axis1=1, axis2=2)[:, PLACE : PLACE + len(FREE)]
+        """The hands as they are now; how sure the angles are was known before the last step, which is small."""
+        variances = np.diagonal(np.linalg.inv(self.matrix), axis1=1, axis2=2)[:, PLACE : PLACE + len(FREE)]
         factors = [DEVIATION_FACTORS[name.partition("_")[2]] for name in ANGLE_NAMES]
         return FittedHands(
             model=self.model,
@@ -304,7 +304,7 @@ class HandPose:
 def pose_of(
     side: str, vertices_m: np.ndarray, landmarks_px: np.ndarray, landmark_confidence: np.ndarray, K: np.ndarray
 ) -> HandPose:
-    """The pose of one hand, as long as the mesh.
+    """The pose of one hand, as long as the mesh and where it is.
 
     Args:
         side: `right` or `left`.
@@ -332,5 +332,7 @@ def pose_of(
         wrist_rotation=mirror @ fit.rotation[0] @ mirror,
         wrist_position_m=mirror @ fit.translation_m[0],
     )
-    longer = hand_length(model.joint_regressor @ vertices_m) / pose.length_m  # the prior draws to people's usual size
-    return replace(pose, size=pose.size * longer, wrist_position_m=pose.wrist_position_m * longer)
+    joints_m = model.joint_regressor @ vertices_m
+    longer = hand_length(joints_m) / pose.length_m  # the prior draws to people's usual size
+    place = joints_m.mean(axis=0) + longer * (pose.wrist_position_m - pose.joints_m.mean(axis=0))
+    return replace(pose, size=pose.size * longer, wrist_position_m=place)

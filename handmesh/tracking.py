@@ -24,6 +24,7 @@ from handmesh.smoothing import AWAY_SECONDS, Build, PoseFilter, smooth_track
 DETECT_FRAMES = 9  # from one look for hands that have appeared to the next
 CHECK_FRAMES = 6  # from one question whether what is tracked is still a hand to the next
 CLEAR = 0.25  # mean confidence of the landmarks below which that is asked at once
+SURE = 0.8  # confidence of the network, which it has in hands alone, above which that is not asked
 REMEMBERED_SECONDS = 3.0  # for which number, size and shape of a hand that is away wait for it to come back
 LARGEST_JUMP = 0.6  # of its box, within which a hand that appears is one that was lost
 LARGEST_DEPTH_STEP = 1.5  # ratio of depths between two looks; what is seen of a hand at the border may look far away
@@ -190,7 +191,8 @@ class Tracker:
 
     def _is_hand(self, image: np.ndarray, track: _Track, hand: Hand) -> bool:
         """Whether what was seen of a track is a hand."""
-        if hand.landmark_confidence.mean() > CLEAR and self._frame - track.checked < CHECK_FRAMES:
+        was_hand = hand.landmark_confidence.mean() > CLEAR and self._frame - track.checked < CHECK_FRAMES
+        if hand.confidence > SURE or was_hand:
             return True
         is_hand = self.find.detector.landmarks(image, roi_around(hand.landmarks_px)).presence > MIN_PRESENCE
         track.checked = self._frame if is_hand else track.checked
@@ -199,9 +201,8 @@ class Tracker:
     def _appeared(self, image: np.ndarray, camera: Camera, seen: dict[int, Hand], time_s: float) -> dict[int, Hand]:
         """Hands that no track has seen in this frame: of tracks that had lost them, and of new ones."""
         found: dict[int, Hand] = {}
-        there = [
-            one for one in self.find.detector(image, "always") if not any(_same(one, hand) for hand in seen.values())
-        ]
+        others = self.find.detector.others(image, [hand.landmarks_px for hand in seen.values()])
+        there = [one for one in others if not any(_same(one, hand) for hand in seen.values())]
         for hand in self.find.see(image, camera, there, hand_length_m=self.hand_length_m):
             if any(_same(hand, other) for other in (*seen.values(), *found.values())) or not _has_place(hand):
                 continue
@@ -213,6 +214,8 @@ class Tracker:
                 if not track.may_be(hand):
                     continue
                 track.see(hand.pose, time_s)
+            elif waiting and hand.confidence < SURE:
+                continue  # rather one of those, seen badly
             else:
                 track = self._entered(hand, time_s)
             found[track.number] = hand

@@ -5,6 +5,7 @@ Files are read and written with PyAV (`pip install handmesh[video]`), cameras wi
 
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
@@ -67,6 +68,14 @@ class VideoFile:
         return container
 
     def __iter__(self) -> Iterator[Frame]:
+        frames = self._decoded()
+        with ThreadPoolExecutor(1) as reader:  # of the next frame, while this one is used
+            coming = reader.submit(next, frames, None)
+            while (frame := coming.result()) is not None:
+                coming = reader.submit(next, frames, None)
+                yield frame
+
+    def _decoded(self) -> Iterator[Frame]:
         with self._opened() as container:
             first, last = None, -np.inf
             for packet in self._packets(container):

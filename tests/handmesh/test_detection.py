@@ -68,6 +68,15 @@ def test_hands_of_a_large_picture_are_all_found_in_place(detector):
         assert (inside.right > 0.5) == (side == "right")
 
 
+def test_hands_that_are_known_are_left_out(detector):
+    hand = cv2.resize(picture("palm"), (300, 300), interpolation=cv2.INTER_CUBIC)
+    pair = np.concatenate([hand, hand[:, ::-1]], axis=1)
+    one, other = detector(pair, "always")
+    (left,) = detector.others(pair, [one.landmarks_px])
+    np.testing.assert_array_equal(left.landmarks_px, other.landmarks_px)
+    assert detector.others(pair, [one.landmarks_px, other.landmarks_px]) == []
+
+
 def test_no_hand_is_no_hand(detector, rng):
     noise = cv2.resize(rng.integers(0, 255, (9, 12, 3)).astype(np.uint8), (640, 480), interpolation=cv2.INTER_CUBIC)
     assert detector(noise, "always") == []

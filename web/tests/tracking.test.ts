@@ -26,7 +26,7 @@ class Scene implements Finder {
     return this;
   }
 
-  detect(): Promise<FoundHand[]> {
+  others(): Promise<FoundHand[]> {
     this.searches++;
     return Promise.resolve(this.visible().map((hand) => hand.found!));
   }
@@ -95,7 +95,8 @@ function handAt(side: Side, place: number[]): Hand {
 
 /** What is seen where no hand is: something blurred. */
 function background(landmarks_px: Float64Array): Hand {
-  return { ...handAt("right", [0, 0, 0.5]), landmarks_px, landmarkConfidence: new Float64Array(21).fill(0.1) };
+  const landmarkConfidence = new Float64Array(21).fill(0.1);
+  return { ...handAt("right", [0, 0, 0.5]), landmarks_px, landmarkConfidence, confidence: 0.4 };
 }
 
 function middle(points_px: Float64Array): number[] {
@@ -212,19 +213,20 @@ test("two hands that cross keep their numbers and their sides", async () => {
 });
 
 test.each([
-  ["blurred", 0.2, 1],
-  ["clear", 0.9, 6],
-])("what is %s and no hand is let go", async (_, clearness, trusted) => {
+  ["blurred and called no hand is let go", 0.2, 0.5, 1],
+  ["clear and called no hand is let go", 0.9, 0.5, 6],
+  ["sure is a hand, whatever it is called", 0.2, 0.9, Infinity],
+])("what is %s", async (_, clearness, confidence, trusted) => {
   class Doll extends Scene {
     override presence(): Promise<number> {
       return Promise.resolve(0.1);
     }
-    override detect(): Promise<FoundHand[]> {
-      return this.time_s === 0 ? super.detect() : Promise.resolve([]);
+    override others(): Promise<FoundHand[]> {
+      return this.time_s === 0 ? super.others() : Promise.resolve([]);
     }
     override async look(picture: Picture, camera: Camera, looks: Look[]): Promise<Hand[]> {
       const landmarkConfidence = new Float64Array(21).fill(clearness);
-      return (await super.look(picture, camera, looks)).map((hand) => ({ ...hand, landmarkConfidence }));
+      return (await super.look(picture, camera, looks)).map((hand) => ({ ...hand, landmarkConfidence, confidence }));
     }
   }
   const frames = await tracked(new Doll().with("right", along(0, 0)), 0.9);

@@ -2,7 +2,7 @@
 
 import { boxAround, containment, longerSide, SAME_HAND_SHARE } from "./boxes";
 import { lean, NUM_JOINTS } from "./joints";
-import { handRoi, PalmDetector, Roi, unitRange, type Palm } from "./palm";
+import { handRoi, isPalmOf, PalmDetector, Roi, unitRange, type Palm } from "./palm";
 import type { OnnxModel } from "./runtime";
 import type { FoundHand, Picture } from "./types";
 
@@ -13,9 +13,6 @@ const HOPELESS = 0.05; // and presence that does not get one
 const ROI_SIZE = 1.6; // of that look, in sizes of the landmarks' box
 const QUARTERS = [0, 1, 2, 3].map((quarter) => (quarter * Math.PI) / 2);
 const CROP_ROI_SIZE = 1.15; // of a picture that is a crop already, in its longer side
-
-/** `auto` takes the whole picture for one hand where the palm detector finds nothing clear; `always` never does. */
-export type Detect = "auto" | "always";
 
 /** A square around landmarks (21, 2), upright. */
 export function roiAround(landmarks_px: Float64Array): Roi {
@@ -35,13 +32,19 @@ export class HandDetector {
     this.palms = new PalmDetector(palmDetection);
   }
 
-  /** Hands of a picture, best first. */
-  async find(picture: Picture, detect: Detect): Promise<FoundHand[]> {
-    const hands = await this.ofPalms(picture, await this.palms.find(picture));
-    if (detect === "always" || hands.length > 1 || (hands[0] && hands[0].presence > CLEAR)) return hands;
+  /** Hands of a picture, best first; the whole of it where the palm detector finds nothing clear. */
+  async find(picture: Picture): Promise<FoundHand[]> {
+    const hands = await this.others(picture, []);
+    if (hands.length > 1 || (hands[0] && hands[0].presence > CLEAR)) return hands;
     const whole = await this.inWhole(picture);
     if (whole.presence > Math.max(MIN_PRESENCE, ...hands.map((hand) => hand.presence))) return [whole];
     return hands.length ? hands : this.ofPalms(picture, await this.palms.findInTiles(picture));
+  }
+
+  /** What the palm detector leads to besides the hands whose landmarks (21, 2) are known, best first. */
+  async others(picture: Picture, known_px: Float64Array[]): Promise<FoundHand[]> {
+    const palms = await this.palms.find(picture);
+    return this.ofPalms(picture, palms.filter((palm) => !known_px.some((landmarks) => isPalmOf(palm, landmarks))));
   }
 
   /** What the landmark network says of a square. */

@@ -25,12 +25,12 @@ export class HandFinder implements Finder {
 
   /** Find the hands of a picture. */
   async find(picture: Picture, camera: Camera, handLength_m: number | null = null): Promise<Hand[]> {
-    return this.see(picture, camera, await this.detector.find(picture, "auto"), handLength_m);
+    return this.see(picture, camera, await this.detector.find(picture), handLength_m);
   }
 
-  /** What the palm detector leads to. */
-  detect(picture: Picture): Promise<FoundHand[]> {
-    return this.detector.find(picture, "always");
+  /** What the palm detector leads to besides the hands whose landmarks (21, 2) are known. */
+  others(picture: Picture, known_px: Float64Array[]): Promise<FoundHand[]> {
+    return this.detector.others(picture, known_px);
   }
 
   /** The hands that the detector found. */

@@ -14,9 +14,9 @@ const MESH_SIGMA_M = 0.006; // how far a network's mesh may be off
 const POINT_SIGMA = 0.03; // how far a landmark may be off, of the longer side of their box; beyond it counts ever less
 const PRIOR_WEIGHT = 0.05; // of the prior's log probability
 const SIZE_SIGMA = 0.08; // of the logarithm of people's sizes
-const ITERATIONS = 5;
-const DAMPING = 1e-2; // of the normal equations
-const LARGEST_STEP = 0.5; // radians, and unitless for size and shape
+const ITERATIONS = 3;
+const DAMPING = 1e-3; // of the normal equations
+const LARGEST_STEP = 0.7; // of each unknown but the place: radians, and unitless for size and shape
 const LEAST_CURVATURE = 1e-9; // of what neither mesh nor landmarks say
 const LEAST_DEPTH_M = 1e-3;
 const PALM = [0, 5, 9, 13, 17]; // joints that move little against each other
@@ -88,6 +88,7 @@ class Fit {
   // Derivatives of a point by its `columns`, and of a landmark by its own: used again, because new arrays take longer.
   private readonly block: Float64Array; // (M - 3, 3)
   private readonly landmarkBlock: Float64Array; // (M, 3)
+  private last!: NormalEquations; // of the last step
 
   constructor(
     private readonly model: HandModel,
@@ -120,10 +121,11 @@ class Fit {
 
   /** Change the unknowns for the better. */
   step(): void {
-    const step = this.equations().solve(1 + DAMPING, LEAST_CURVATURE);
-    const largest = step.subarray(ROTATION).reduce((most, value) => Math.max(most, Math.abs(value)), 1e-9);
-    const share = Math.min(1, LARGEST_STEP / largest);
-    const change = step.map((value) => share * value);
+    this.last = this.equations();
+    const change = this.last.solve(1 + DAMPING, LEAST_CURVATURE);
+    for (let unknown = ROTATION; unknown < this.size; unknown++) {
+      change[unknown] = Math.min(Math.max(change[unknown], -LARGEST_STEP), LARGEST_STEP);
+    }
     const { angles, shape } = this.posture;
     const ranges = this.model.shapeRanges;
     this.posture = {
@@ -139,9 +141,9 @@ class Fit {
     this.logSize += change[SIZE];
   }
 
-  /** The hand as it is now. */
+  /** The hand as it is now; how sure the angles are was known before the last step, which is small. */
   result(): FittedHand {
-    const variances = this.equations().variances(ANGLES, FREE.length, LEAST_CURVATURE);
+    const variances = this.last.variances(ANGLES, FREE.length, LEAST_CURVATURE);
     return {
       posture: this.posture,
       angleDeviations: variances.map((variance, angle) => DEVIATION_FACTORS[angle] * Math.sqrt(Math.max(variance, 0))),

@@ -1,7 +1,7 @@
 /** Palms in a picture: MediaPipe's single-shot detector (Zhang et al. 2020). */
 
 import { allMoved, inverse } from "./homography";
-import { overlap } from "./boxes";
+import { longerSide, overlap } from "./boxes";
 import type { OnnxModel } from "./runtime";
 import type { Picture } from "./types";
 import { cutSquare, resized, type Part, type Pixels } from "./warp";
@@ -12,6 +12,8 @@ const GRIDS = [
   { cells: 12, anchors: 6 },
 ];
 const KEYPOINTS = 7; // wrist, knuckles of index, middle, ring and little finger, two joints of the thumb
+const KEYPOINT_JOINTS = [0, 5, 9, 13, 17, 1, 2]; // these, in FreiHAND's order
+const SAME_PALM = 0.5; // mean distance of key points and joints of one hand, in sizes of the palm's box
 const ROW = 4 + 2 * KEYPOINTS; // numbers that the network says of an anchor
 const WRIST = 0;
 const MIDDLE_KNUCKLE = 2;
@@ -80,7 +82,16 @@ export function handRoi(palm: Palm): Roi {
     (left + right) / 2 + shift * Math.sin(angle),
     (top + bottom) / 2 - shift * Math.cos(angle),
   ];
-  return new Roi(center, ROI_SIZE * Math.max(right - left, bottom - top), angle);
+  return new Roi(center, ROI_SIZE * longerSide(palm.box_px), angle);
+}
+
+/** Whether it is the palm of a hand with landmarks (21, 2). */
+export function isPalmOf(palm: Palm, landmarks_px: Float64Array): boolean {
+  const off = KEYPOINT_JOINTS.map((joint, point) => {
+    return Math.hypot(...[0, 1].map((axis) => landmarks_px[2 * joint + axis] - palm.keypoints_px[2 * point + axis]));
+  });
+  const mean = off.reduce((sum, value) => sum + value) / KEYPOINTS;
+  return mean < SAME_PALM * longerSide(palm.box_px);
 }
 
 /** Finds palms of about a twentieth of the picture's longer side and more, by tiles also smaller ones. */

@@ -3,7 +3,7 @@
 import { fitHand } from "./fit";
 import type { HandModel, Posture } from "./handModel";
 import { handLength } from "./joints";
-import { multiply, quaternionOf, transformPoints, transpose } from "./linear";
+import { meanPoint, multiply, quaternionOf, transformPoints, transpose } from "./linear";
 import { ANGLE_NAMES, PARENTS } from "./skeleton";
 import type { Side } from "./types";
 
@@ -115,7 +115,7 @@ export class HandPose {
 }
 
 /**
- * The pose of a hand, as long as the mesh.
+ * The pose of a hand, as long as the mesh and where it is.
  *
  * @param vertices_m (V, 3) of the open hand's template, camera space.
  * @param landmarks_px (21, 2), of the picture.
@@ -151,9 +151,12 @@ export function poseOf(
     wristRotation: left ? mirroredRotation(fit.rotation) : fit.rotation,
     wristPosition_m: left ? mirrored(fit.translation_m) : fit.translation_m,
   });
-  const longer = handLength(model.jointsOf(vertices_m)) / pose.length_m; // the prior draws to people's usual size
-  const { size, wristPosition_m } = pose.numbers;
-  return pose.with({ size: size * longer, wristPosition_m: wristPosition_m.map((value) => value * longer) });
+  const joints_m = model.jointsOf(vertices_m);
+  const longer = handLength(joints_m) / pose.length_m; // the prior draws to people's usual size
+  const [center, ownCenter] = [meanPoint(joints_m), meanPoint(pose.joints_m)];
+  const { size, wristPosition_m: wrist } = pose.numbers;
+  const wristPosition_m = wrist.map((value, axis) => center[axis] + longer * (value - ownCenter[axis]));
+  return pose.with({ size: size * longer, wristPosition_m });
 }
 
 /** Points (N, 3) with left and right exchanged. */

@@ -18,6 +18,7 @@ import type { Camera, Finder, FoundHand, Hand, Picture, Side } from "./types";
 const DETECT_FRAMES = 9; // from one look for hands that have appeared to the next
 const CHECK_FRAMES = 6; // from one question whether what is tracked is still a hand to the next
 const CLEAR = 0.25; // mean confidence of the landmarks below which that is asked at once
+const SURE = 0.8; // confidence of the network, which it has in hands alone, above which that is not asked
 const REMEMBERED_SECONDS = 3; // for which number, size and shape of a hand that is away wait for it to come back
 const LARGEST_JUMP = 0.6; // of its box, within which a hand that appears is one that was lost
 const LARGEST_DEPTH_STEP = 1.5; // ratio of depths between two looks; what is seen of a hand at the border may look far away
@@ -159,7 +160,8 @@ export class Tracker {
 
   /** Whether what was seen of a track is a hand. */
   private async isHand(picture: Picture, track: Track, hand: Hand): Promise<boolean> {
-    if (mean(hand.landmarkConfidence) > CLEAR && this.frame - track.checked < CHECK_FRAMES) return true;
+    const wasHand = mean(hand.landmarkConfidence) > CLEAR && this.frame - track.checked < CHECK_FRAMES;
+    if (hand.confidence > SURE || wasHand) return true;
     const isHand = (await this.finder.presence(picture, hand.landmarks_px)) > MIN_PRESENCE;
     if (isHand) track.checked = this.frame;
     return isHand;
@@ -169,14 +171,17 @@ export class Tracker {
   private async takeInAppeared(frame: Frame, seen: Map<Track, Hand>): Promise<void> {
     const { picture, camera, time_s } = frame;
     const hands = [...seen.values()];
-    const there = (await this.finder.detect(picture)).filter((one) => !isAmong(one, hands));
+    const others = await this.finder.others(picture, hands.map((hand) => hand.landmarks_px));
+    const there = others.filter((one) => !isAmong(one, hands));
     for (const hand of await this.finder.see(picture, camera, there, this.handLength_m)) {
       if (isAmong(hand, seen.values())) continue;
       const pose = this.placed(hand);
       if (pose === null) continue;
       const track = this.lostNear(hand, frame, seen);
       if (track === null) {
-        seen.set(this.entered(pose, time_s), hand);
+        const missing = this.tracks.some((one) => !seen.has(one));
+        // An unsure one is rather the one that is missing, seen badly.
+        if (!missing || hand.confidence >= SURE) seen.set(this.entered(pose, time_s), hand);
         continue;
       }
       const look = { found: hand.found, landmarks_px: hand.landmarks_px, left: track.side === "left" };

@@ -66,8 +66,8 @@ export interface Look {
 
 /** What following hands needs; `handLength_m` is from the wrist along the bones to the tip of the middle finger. */
 export interface Finder {
-  /** What the detector finds in a picture. */
-  detect(picture: Picture): Promise<FoundHand[]>;
+  /** What the detector finds in a picture besides the hands whose landmarks (21, 2) are known. */
+  others(picture: Picture, known_px: Float64Array[]): Promise<FoundHand[]>;
   /** The hands that it found. */
   see(picture: Picture, camera: Camera, found: FoundHand[], handLength_m: number | null): Promise<Hand[]>;
   /** A hand for each place to look at, whatever is there. */

@@ -4,8 +4,6 @@ import { inverse, moved } from "./homography";
 import { multiply } from "./linear";
 import type { Picture } from "./types";
 
-const FINE_ENOUGH = 0.6; // sides of picture pixels below this many crop pixels are averaged first
-
 /** A colour image: red, green and blue of each pixel, row by row. */
 export interface Pixels {
   width: number;
@@ -31,24 +29,21 @@ export function cutSquare(picture: Picture, toCrop: Float64Array, size: number):
   const last = size - 1;
   const [start, below, beside] = [moved(back, 0, 0), moved(back, 0, last), moved(back, last, 0)];
   const corners = [start, below, beside, moved(back, last, last)];
-  const [left, right] = range(corners.map((corner) => corner[0]), picture.width);
-  const [top, bottom] = range(corners.map((corner) => corner[1]), picture.height);
-  const part = { left, top, width: right - left, height: bottom - top };
   const side = Math.max(Math.hypot(below[0] - start[0], below[1] - start[1]), Math.hypot(beside[0] - start[0], beside[1] - start[1]));
-  const shrink = Math.min(1, size / side / FINE_ENOUGH);
-  const width = Math.max(1, Math.round(part.width * shrink));
-  const height = Math.max(1, Math.round(part.height * shrink));
+  const step = Math.max(Math.floor(side / size), 1); // pixels of the picture that are averaged first
+  const [left, width] = range(corners.map((corner) => corner[0]), picture.width, step);
+  const [top, height] = range(corners.map((corner) => corner[1]), picture.height, step);
+  const part = { left, top, width: Math.min(step * width, picture.width - left), height: Math.min(step * height, picture.height - top) };
   const small = resized(picture, part, width, height);
-  const [stepX, stepY] = [part.width / width, part.height / height];
-  const placed = Float64Array.of(stepX, 0, left + (stepX - 1) / 2, 0, stepY, top + (stepY - 1) / 2, 0, 0, 1);
+  const placed = Float64Array.of(step, 0, left + (step - 1) / 2, 0, step, top + (step - 1) / 2, 0, 0, 1);
   return warped(small, inverse(multiply(toCrop, placed)), size);
 }
 
-/** The pixels of a picture that coordinates along one axis need, from and to. */
-function range(coordinates: number[], length: number): [number, number] {
+/** The pixels of a picture that coordinates along one axis need: the first, and how many steps. */
+function range(coordinates: number[], length: number, step: number): [number, number] {
   const low = Math.min(Math.max(Math.floor(Math.min(...coordinates)) - 2, 0), length - 1);
-  const high = Math.min(Math.max(Math.ceil(Math.max(...coordinates)) + 3, low + 1), length);
-  return [low, high];
+  const high = Math.min(Math.max(Math.ceil(Math.max(...coordinates)) + 2 + step, low + 1), length);
+  return [low, Math.max(Math.floor((high - low) / step), 1)];
 }
 
 /** What pixels of an image add to the pixels of a resized row: for each of these, where its sources begin, and weights. */
