@@ -75,13 +75,12 @@ def finish_batch(batch: dict[str, Tensor], size: int, mean: float, std: float) -
         batch: `landmarks_px` (B, 21, 2), `mesh` (B, V, 3) and `mirrored` (B,), where labels may be missing also
             `joints` (B, 21, 3) and `has_mask` (B,), with one of
             `planes` (B, 4, H, H) uint8, `affine`, `window_px` and `color`: still to be augmented;
-            `image` (B, 3, S, S) and `silhouette` (B, S/2, S/2): augmented by the reference;
-            `early` (B, S/8, S/8, C) float16 and `silhouette` uint8: of `datasets.features`.
+            `image` (B, 3, S, S) and `silhouette` (B, S/2, S/2): augmented by the reference.
         size, mean, std: of the network's input.
 
     Returns:
-        `image` (B, 3, S, S), or the `early` maps (B, C, S/8, S/8), both channels last; the labels,
-        `heatmaps` (B, 21, S/2, S/2) and `silhouette` (B, S/2, S/2) in [0, 1].
+        `image` (B, 3, S, S), channels last; the labels, `heatmaps` (B, 21, S/2, S/2) and `silhouette`
+        (B, S/2, S/2) in [0, 1].
     """
     finished = {name: batch[name] for name in LABELS if name in batch}
     finished["heatmaps"] = landmark_heatmaps(batch["landmarks_px"], size)
@@ -89,9 +88,6 @@ def finish_batch(batch: dict[str, Tensor], size: int, mean: float, std: float) -
         images, masks = augment_batch(*(batch[name] for name in ("planes", "affine", "window_px", "color")), size)
         finished["image"] = images.mul_(1 / (255 * std)).sub_(mean / std)
         finished["silhouette"] = F.avg_pool2d(masks, 2) / 255
-    elif "early" in batch:
-        finished["early"] = batch["early"].float().permute(0, 3, 1, 2)
-        finished["silhouette"] = batch["silhouette"].float() / 255
     else:
         finished["image"] = batch["image"].contiguous(memory_format=torch.channels_last)
         finished["silhouette"] = batch["silhouette"]

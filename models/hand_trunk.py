@@ -36,8 +36,7 @@ STAGES = (
     ),  # S/16
     (Block(5, 2, 672, 192), *(Block(5, 1, 1152, 192),) * 3),  # S/32
 )
-EARLY = 2  # stages, up to S/8: edges, textures and skin, which generated images need not teach anew
-PYRAMID_CHANNELS = tuple(stage[-1].out for stage in STAGES[EARLY - 1 :])  # at S/8, S/16 and S/32
+PYRAMID_CHANNELS = tuple(stage[-1].out for stage in STAGES[1:])  # at S/8, S/16 and S/32
 
 
 class SameConv(nn.Conv2d):
@@ -70,12 +69,6 @@ class InvertedResidual(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         narrow = self.project(self.filter(self.expand(x)))
         return narrow + x if self.residual else narrow
-
-
-class EarlyMap(NamedTuple):
-    """What the early stages make of images of S x S pixels: (B, 40, S/8, S/8)."""
-
-    map: Tensor
 
 
 class TrunkFeatures(NamedTuple):
@@ -113,21 +106,8 @@ class HandTrunk(nn.Module):
         """All convolutions in the order in which they run."""
         return [module for module in self.modules() if isinstance(module, SameConv)]
 
-    def early_parameters(self) -> list[nn.Parameter]:
-        """Parameters of what `early` runs."""
-        modules = (self.stem, self.first_filter, self.first_project, *self.stages[:EARLY])
-        return [parameter for module in modules for parameter in module.parameters()]
-
-    def early(self, images: Tensor) -> EarlyMap:
-        """The stages up to S/8, of images (B, 3, S, S)."""
+    def forward(self, images: Tensor) -> TrunkFeatures:
         x = self.first_project(self.first_filter(self.stem(images)))
-        for stage in self.stages[:EARLY]:
-            x = stage(x)
-        return EarlyMap(x)
-
-    def forward(self, images: Tensor | EarlyMap) -> TrunkFeatures:
-        x = (images if isinstance(images, EarlyMap) else self.early(images)).map
-        eighth = x
-        sixteenth, thirty_second = (x := stage(x) for stage in self.stages[EARLY:])
+        _, eighth, sixteenth, thirty_second = (x := stage(x) for stage in self.stages)
         x = self.last_filter(self.last_expand(x))
         return TrunkFeatures((eighth, sixteenth, thirty_second), torch.mean(x, dim=(2, 3)))

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from handmesh.joints import NUM_JOINTS
 from handmesh.network import FROM_LANDMARKS, Traits
 from models.cmr import Output
-from models.hand_trunk import POOLED_CHANNELS, PYRAMID_CHANNELS, EarlyMap, HandTrunk
+from models.hand_trunk import POOLED_CHANNELS, PYRAMID_CHANNELS, HandTrunk
 from models.layers import ConvBlock
 from models.spiral import decode_levels, mesh_levels
 from models.subpose import TIP_PAIRS, WHOLE_FINGERS, SubPoseAggregation
@@ -88,11 +88,11 @@ class MobileCMR(nn.Module):
         blocks, heads = mesh_levels(template, out_channels)
         self.mesh = nn.ModuleDict({"blocks": blocks, "heads": heads})
 
-    def forward(self, images: Tensor | EarlyMap, as_logits: bool = False) -> Output:
+    def forward(self, images: Tensor, as_logits: bool = False) -> Output:
         """Predict from RGB crops in [0, 1], hands upright.
 
         Args:
-            images: (B, 3, S, S), or what the trunk's early stages made of them.
+            images: (B, 3, S, S).
             as_logits: return the maps before the sigmoid (what the losses take).
 
         Returns:

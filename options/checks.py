@@ -135,10 +135,6 @@ def check_rules(options: Options) -> None:
             "--makers is for --stream with --cache, where generated images are kept",
         ),
         (
-            options.trunk_samples > 0 and options.pool_dir is not None,
-            "--trunk_samples needs images that do not change: leave out --stream or --cache",
-        ),
-        (
             phase == TRAIN and options.compile == "recorded",
             "--compile recorded is for eval and demo on a GPU; training takes default or cudagraphs",
         ),

@@ -257,12 +257,6 @@ class Options:
     )
     lr_decay: float = _training(0.1, "factor of the learning rate every DECAY_STEP epochs", limits=(0, 1e30))
     decay_step: int = _training(30, "epochs between two decays", limits=(1, math.inf))
-    trunk_samples: int = _training(
-        0,
-        "cmr_mobile: train on what the trunk's early stages make of so many augmented samples, computed once "
-        "to DATA_DIR/features; these stages stay as they are. 0: on images",
-        limits=(0, 10_000_000),
-    )
     trunk_lr: float = _training(
         0.1, "cmr_mobile: learning rate of the trunk as a share of LR, after TRUNK_STEPS", limits=(0, 1e3)
     )

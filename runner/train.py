@@ -56,8 +56,8 @@ def train(options: Options) -> None:
 
 def _training_data(setup: Setup, ranks: Ranks) -> AugmentedHands:
     options = setup.options
-    if ranks.count > 1 and (options.pool_dir is not None or options.trunk_samples or options.trunk_steps):
-        raise InputError("--stream with --cache, --trunk_samples and --trunk_steps are for a single process")
+    if ranks.count > 1 and (options.pool_dir is not None or options.trunk_steps):
+        raise InputError("--stream with --cache and --trunk_steps are for a single process")
     network = MobileCMR if options.model == MobileCMR.name else CMR
     mirrored_share = 0.5 if options.flip_aug else network.mirrored_share
     return training_data(options, setup.template.num_vertices[0], mirrored_share)

@@ -8,7 +8,6 @@ from itertools import islice
 import torch
 
 from datasets.augmented import AugmentedHands
-from datasets.features import FeatureSamples
 from datasets.loading import load_batches
 from datasets.sampler import EpochBatches
 from handmesh.errors import InputError
@@ -37,9 +36,8 @@ class Trainer:
         self, setup: Setup, dataset: AugmentedHands, model: torch.nn.Module, log: logging.Logger, ranks: Ranks
     ) -> None:
         options = self.options = setup.options
-        self.setup, self.model, self.log, self.ranks = setup, model, log, ranks
+        self.setup, self.dataset, self.model, self.log, self.ranks = setup, dataset, model, log, ranks
         self.on_gpu = setup.device.type == "cuda"
-        self.dataset = self._features(dataset) if options.trunk_samples else dataset
         self.optimizer = ScheduledAdam(model, options)
         self.step = 0
         if setup.record is not None:
@@ -59,15 +57,6 @@ class Trainer:
             std=options.img_std, precision=options.precision, all_levels=options.ms_mesh, ranks=ranks,
             compiled="none" if options.compile == "auto" else options.compile,
         )  # fmt: skip
-
-    def _features(self, dataset: AugmentedHands) -> FeatureSamples:
-        options = self.options
-        if not self.model.trunk_parameters():
-            raise InputError(f"--trunk_samples is for networks with a trunk, and {options.model} has none")
-        for parameter in self.model.trunk.early_parameters():
-            parameter.requires_grad_(False)
-        folder = options.data_root / "features"
-        return FeatureSamples(folder, dataset, options.trunk_samples, self.model.trunk, options.workers)
 
     @property
     def epoch(self) -> int:

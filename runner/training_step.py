@@ -11,7 +11,6 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from datasets.batch import finish_batch
-from models.hand_trunk import EarlyMap
 from models.losses import cmr_loss, present_labels
 from models.torch_network import compile_network
 from runner.errors import TrainingDivergedError
@@ -108,8 +107,7 @@ class TrainingStep:
         return {name: value.to(self.device, non_blocking=True) for name, value in tensors.items()}
 
     def _losses(self, batch: Batch, present: Batch) -> tuple[dict[str, Tensor], dict]:
-        early = "early" in batch
-        images = EarlyMap(batch["early"]) if early else batch["image"].contiguous(memory_format=torch.channels_last)
+        images = batch["image"].contiguous(memory_format=torch.channels_last)
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.precision == "bf16"):
             output = self.network(images, as_logits=True)
         meshes = [batch["mesh"], *(batch["mesh"][:, index] for index in self.coarse_vertices)]

@@ -1,17 +1,15 @@
 #!/usr/bin/env bash
-# Train the mobile network: generate images, label photos of hands (scripts/label_photos.py), run both once through the
-# early stages of the trunk, and train everything behind them. Started again, it goes on where it was. Settings, as
-# variables:
+# Train the mobile network: generate images, label photos of hands (scripts/label_photos.py), and train on both. Started
+# again, it goes on where it was. Settings, as variables:
 #   PHOTOS           folder of crops of hands with index.csv; generated images alone without
 #   START            weights to begin with, a checkpoint; the published trunk without
 #   SKINS, HDRI      folders of textures and environment maps (scripts/fetch_hdri.sh); procedural without
 #   SAMPLES          images to generate                                         40000
-#   TRUNK_SAMPLES    augmented samples to keep, 84 kB each                      60000
 #   STEPS            optimiser steps                                            4000
 #   DATA_SEED        of the images                                              61
 #   DATA, OUT, RUN   where the data goes, where the run goes, its name          data/Mobile, out, mobile
-#   POOL             for a GPU, instead of PHOTOS, SAMPLES and TRUNK_SAMPLES: so many images, generated while training
-#                    goes on, 165 kB each; all of the trunk learns, from batches of 256 in bf16. DATA is data/MobilePool
+#   POOL             for a GPU, instead of PHOTOS and SAMPLES: so many images, generated while training goes on, 165 kB
+#                    each, in batches of 256 in bf16. DATA is data/MobilePool
 # Arguments pass through to the training:
 #   HDRI=data/hdri PHOTOS=photos ./scripts/train_mobile.sh
 #   HDRI=data/hdri POOL=160000 ./scripts/train_mobile.sh --makers 9 --workers 5
@@ -31,7 +29,7 @@ fi
 if [ -n "${POOL:-}" ]; then
     LEARNING=("${SCENES[@]}" --stream "$POOL" --cache "$DATA/pool" --precision bf16 --batch_size 256 --lr 1.2e-3 --trunk_lr 0.5)
 else
-    LEARNING=(--dataset "${SETS[@]}" --data_dir "$FOLDER" --trunk_samples "${TRUNK_SAMPLES:-60000}" --batch_size 32)
+    LEARNING=(--dataset "${SETS[@]}" --data_dir "$FOLDER" --batch_size 32)
     if [ -n "${START:-}" ]; then
         LEARNING+=(--lr 5e-4 --trunk_lr 0.3 --trunk_steps 0)
     else

@@ -6,18 +6,14 @@ import onnx
 import onnxruntime
 import pytest
 import torch
-from torch.utils.data import default_collate
 
 from datasets.augmentation import UPRIGHT_MARGIN, UPRIGHT_MARGIN_JITTER, UPRIGHT_SHIFT, AugmentationSettings
 from datasets.augmented import SampleSettings
-from datasets.batch import finish_batch
-from datasets.features import FeatureSamples
 from datasets.freihand import FreiHANDTraining
-from handmesh.errors import InputError
 from handmesh.images import read_image
 from handmesh.runtime import DATA
 from models import build_model
-from models.hand_trunk import TRUNK_SIZE_PX, EarlyMap
+from models.hand_trunk import TRUNK_SIZE_PX
 from models.mobile import mean_position
 from tests.conftest import SMALL_WIDTHS
 from utils.template import ROOT
@@ -79,19 +75,3 @@ def test_upright_crops_are_upright_and_hold_most_of_the_hand(hands):
         assert (abs(landmarks - 111.5) < reach_px + 1).all()
         inside.append(((landmarks > 0) & (landmarks < 223)).all(axis=1))
     assert np.mean(inside) > 0.95
-
-
-def test_features_are_those_of_the_samples(hands, mobile, tmp_path):
-    trunk = mobile.trunk
-    features = FeatureSamples(tmp_path, hands, 20, trunk, workers=0)
-    sample = hands[divmod(18, len(hands))]
-    kept, whole = (finish_batch(default_collate([one]), 224, 0.0, 1.0) for one in (features[7, 18], sample))
-    with torch.inference_mode():
-        found, expected = trunk(EarlyMap(kept["early"])), trunk(whole["image"])
-    torch.testing.assert_close(found.pyramid[0], expected.pyramid[0], atol=1e-3, rtol=1e-3)  # half precision
-    torch.testing.assert_close(found.pyramid[2], expected.pyramid[2], atol=0.02, rtol=2e-3)
-    torch.testing.assert_close(found.pooled, expected.pooled, atol=0.02, rtol=2e-3)
-    torch.testing.assert_close(kept["mesh"], whole["mesh"])
-    other = build_model("cmr_mobile", "", ROOT / "template/open_hand", out_channels=SMALL_WIDTHS).trunk
-    with pytest.raises(InputError, match="another trunk"):
-        FeatureSamples(tmp_path, hands, 20, other, workers=0)
