@@ -10,6 +10,7 @@ from itertools import count
 import numpy as np
 
 from handmesh.camera import Camera, Intrinsics, camera_of
+from handmesh.confidence import log_odds
 from handmesh.detector import MIN_PRESENCE, SAME_HAND_SHARE, FoundHand, roi_around
 from handmesh.errors import InputError
 from handmesh.finder import HandFinder
@@ -26,8 +27,10 @@ CHECK_FRAMES = 6  # from one question whether what is tracked is still a hand to
 CLEAR = 0.25  # mean confidence of the landmarks below which that is asked at once
 SURE = 0.8  # confidence of the network, which it has in hands alone, above which that is not asked
 REMEMBERED_SECONDS = 3.0  # for which number, size and shape of a hand that is away wait for it to come back
+LEAST_INSIDE = 0.75  # of the landmarks in the picture, of a hand that appears and is not sure
 LARGEST_JUMP = 0.6  # of its box, within which a hand that appears is one that was lost
 LARGEST_DEPTH_STEP = 1.5  # ratio of depths between two looks; what is seen of a hand at the border may look far away
+MOST_DOUBT = 60.0  # log odds against the side of a hand, summed over frames: about nine in which the network is sure
 VELOCITY_SHARE = 0.6  # of the newest velocity in the mean
 LEAST_WEIGHT = 0.01  # of a frame in the size and shape of a hand, otherwise its confidence
 NEAREST_M = 0.03  # in front of the camera, of a wrist
@@ -86,6 +89,7 @@ class _Track:
     pose: HandPose
     seen_s: float
     checked: int  # number of the frame
+    doubt: float = 0.0  # of its side
     velocity: np.ndarray = field(default_factory=lambda: np.zeros(3))  # metres a second
     build: Build = field(default_factory=Build)
     filter: PoseFilter = field(default_factory=PoseFilter)
@@ -105,6 +109,11 @@ class _Track:
             return False
         farther = hand.pose.wrist_position_m[2] / self.pose.wrist_position_m[2]
         return 1 / LARGEST_DEPTH_STEP < farther < LARGEST_DEPTH_STEP
+
+    def looks_other(self, hand: Hand) -> bool:
+        """Whether what was seen has looked like a hand of the other side for long."""
+        self.doubt = max(0.0, self.doubt - log_odds(hand.side_probability))
+        return self.doubt > MOST_DOUBT
 
     def see(self, pose: HandPose, time_s: float) -> None:
         """Take in a new pose."""
@@ -176,15 +185,19 @@ class Tracker:
         return np.ascontiguousarray(image[:, ::-1]) if self.mirrored else image
 
     def _follow(self, image: np.ndarray, camera: Camera, time_s: float) -> dict[int, Hand]:
-        """Hands by the number of the track, seen where they should be."""
+        """Hands by the number of the track, seen where they should be. What looks like a hand of the other side for
+        long is let go, to be found as that."""
         looks = []
         for track in self._tracks:
             looks.append((None, project(track.joints_at(time_s), camera.K), track.side == LEFT))
         seen: dict[int, Hand] = {}
         hands = self.find.look(image, camera, looks, self.hand_length_m)
-        for track, hand in zip(self._tracks, hands, strict=True):
-            twice = any(_same(hand, other) for other in seen.values())
-            if not twice and track.may_be(hand) and self._is_hand(image, track, hand):
+        for track, hand in zip(list(self._tracks), hands, strict=True):
+            if any(_same(hand, other) for other in seen.values()):
+                continue
+            if track.looks_other(hand):
+                self._tracks.remove(track)
+            elif track.may_be(hand) and self._is_hand(image, track, hand):
                 seen[track.number] = hand
                 track.see(hand.pose, time_s)
         return seen
@@ -214,8 +227,8 @@ class Tracker:
                 if not track.may_be(hand):
                     continue
                 track.see(hand.pose, time_s)
-            elif waiting and hand.confidence < SURE:
-                continue  # rather one of those, seen badly
+            elif hand.confidence < SURE and (waiting or _share_inside(hand, image) < LEAST_INSIDE):
+                continue  # rather one of those, or less than a hand
             else:
                 track = self._entered(hand, time_s)
             found[track.number] = hand
@@ -282,6 +295,11 @@ def _has_place(hand: Hand) -> bool:
     """Whether a hand is known to be somewhere before the camera."""
     finite = np.isfinite(hand.vertices_m).all() and np.isfinite(hand.landmarks_px).all()
     return bool(hand.success and finite and hand.pose.wrist_position_m[2] > NEAREST_M)
+
+
+def _share_inside(hand: Hand, image: np.ndarray) -> float:
+    """Share of the landmarks of a hand that lie in the picture."""
+    return float(((hand.landmarks_px >= 0) & (hand.landmarks_px < image.shape[1::-1])).all(axis=1).mean())
 
 
 def _same(hand: Hand | FoundHand, other: Hand) -> bool:

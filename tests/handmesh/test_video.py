@@ -134,6 +134,27 @@ def test_a_hand_may_come_back_at_another_depth(find):
     assert after.joints_m[0, 2] < 0.6 * before.joints_m[0, 2]
 
 
+def test_a_hand_taken_for_one_of_the_other_side_is_found_anew(find):
+    tracker, right = Tracker(find), picture("palm")
+    left, found = np.ascontiguousarray(right[:, ::-1]), []
+    for step in range(20):  # as if it had been wrong about the first frames
+        (hand,) = tracker.update(right if step < 3 else left, step / RATE_HZ)
+        found.append((hand.track, hand.side))
+    assert found == [(1, "right")] * found.index((2, "left")) + [(2, "left")] * found.count((2, "left"))
+    assert found.count((2, "left")) > 5
+
+
+@pytest.mark.parametrize(("confidence", "cut_px", "enters"), [(0.9, 110, True), (0.7, 110, False), (0.7, 60, True)])
+def test_an_unsure_hand_enters_when_most_of_it_is_in_the_picture(find, monkeypatch, confidence, cut_px, enters):
+    look = find.look
+
+    def as_sure(*arguments, **settings):
+        return [replace(hand, confidence=confidence) for hand in look(*arguments, **settings)]
+
+    monkeypatch.setattr(find, "look", as_sure)
+    assert len(Tracker(find).update(np.ascontiguousarray(picture("back")[cut_px:]), 0.0)) == enters
+
+
 def test_a_mirrored_video_shows_the_other_side(find):
     (hand,) = Tracker(find, mirrored=True).update(np.ascontiguousarray(picture("palm")[:, ::-1]), 0.0)
     assert hand.side == "right"

@@ -234,6 +234,37 @@ test.each([
   expect(shown).toEqual(frames.map((_, frame) => (frame < trusted ? "seen" : frame < trusted + 12 ? "bridged" : "")));
 });
 
+test("what looks like a hand of the other side for long is found anew", async () => {
+  class Doubted extends Scene {
+    override async look(picture: Picture, camera: Camera, looks: Look[]): Promise<Hand[]> {
+      const hands = await super.look(picture, camera, looks);
+      return hands.map((hand) => ({ ...hand, sideProbability: hand.side === "left" ? 0.999 : 0.001 }));
+    }
+    override async see(picture: Picture, camera: Camera, found: FoundHand[]): Promise<Hand[]> {
+      const hands = await super.see(picture, camera, found);
+      return hands.map((hand): Hand => (this.time_s === 0 ? hand : { ...hand, side: "left" }));
+    }
+  }
+  const frames = await tracked(new Doubted().with("right", along(0, 0)), 0.9);
+  const anew = named(frames).indexOf("2 left");
+  expect(anew).toBeGreaterThan(5);
+  expect(named(frames)).toEqual(frames.map((_, frame) => (frame < anew ? "1 right" : "2 left")));
+});
+
+test("an unsure hand enters when most of it is in the picture", async () => {
+  class Unsure extends Scene {
+    override async see(picture: Picture, camera: Camera, found: FoundHand[]): Promise<Hand[]> {
+      return (await super.see(picture, camera, found)).map((hand) => ({ ...hand, confidence: 0.7 }));
+    }
+  }
+  expect((await tracked(new Scene().with("right", along(-0.55, 0.5)), 0.1))[0]).toHaveLength(1);
+  const frames = await tracked(new Unsure().with("right", along(-0.55, 0.5)), 0.9);
+  const first = frames.findIndex((hands) => hands.length > 0);
+  expect(first).toBeGreaterThan(0);
+  const x = frames[first][0].seen!.landmarks_px.filter((_, index) => index % 2 === 0);
+  expect(x.filter((value) => value >= 0).length).toBeGreaterThanOrEqual(0.75 * x.length);
+});
+
 test("a hand does not jump in depth", async () => {
   const jumps: Path = (time_s) => (time_s > 0.18 && time_s < 0.22 ? [0, 0.15, 1.8] : [0, 0.05, 0.6]);
   const frames = await tracked(new Scene().with("right", jumps), 0.4);

@@ -6,7 +6,7 @@
  */
 
 import { boxAround, containment, longerSide, SAME_HAND_SHARE } from "./boxes";
-import { mean } from "./confidence";
+import { logOdds, mean } from "./confidence";
 import { MIN_PRESENCE } from "./detector";
 import type { HandModel } from "./handModel";
 import { meanPoint, norm, project } from "./linear";
@@ -20,8 +20,10 @@ const CHECK_FRAMES = 6; // from one question whether what is tracked is still a 
 const CLEAR = 0.25; // mean confidence of the landmarks below which that is asked at once
 const SURE = 0.8; // confidence of the network, which it has in hands alone, above which that is not asked
 const REMEMBERED_SECONDS = 3; // for which number, size and shape of a hand that is away wait for it to come back
+const LEAST_INSIDE = 0.75; // of the landmarks in the picture, of a hand that appears and is not sure
 const LARGEST_JUMP = 0.6; // of its box, within which a hand that appears is one that was lost
 const LARGEST_DEPTH_STEP = 1.5; // ratio of depths between two looks; what is seen of a hand at the border may look far away
+const MOST_DOUBT = 60; // log odds against the side of a hand, summed over frames: about nine in which the network is sure
 const VELOCITY_SHARE = 0.6; // of the newest velocity in the mean
 const LEAST_WEIGHT = 0.01; // of a frame in the size and shape of a hand, otherwise its confidence
 const NEAREST_M = 0.03; // in front of the camera, of a wrist
@@ -56,6 +58,7 @@ class Track {
   readonly build = new Build();
   readonly filter = new PoseFilter();
   shown: HandPose;
+  private doubt = 0; // of its side
   private velocity = new Float64Array(3); // metres a second
 
   constructor(
@@ -84,6 +87,12 @@ class Track {
   mayBe(pose: HandPose): boolean {
     const farther = pose.numbers.wristPosition_m[2] / this.pose.numbers.wristPosition_m[2];
     return farther > 1 / LARGEST_DEPTH_STEP && farther < LARGEST_DEPTH_STEP;
+  }
+
+  /** Whether what was seen has looked like a hand of the other side for long. */
+  looksOther(hand: Hand): boolean {
+    this.doubt = Math.max(0, this.doubt - logOdds(hand.sideProbability));
+    return this.doubt > MOST_DOUBT;
   }
 
   /** Take in a new pose. */
@@ -138,7 +147,10 @@ export class Tracker {
     return this.tracks.map((track) => told(track, seen.get(track) ?? null, frame));
   }
 
-  /** Hands by track, seen where they should be. */
+  /**
+   * Hands by track, seen where they should be. What looks like a hand of the other side for long is let go, to be found
+   * as that.
+   */
   private async follow(frame: Frame): Promise<Map<Track, Hand>> {
     const { picture, camera, time_s } = frame;
     const looks = this.tracks.map((track) => {
@@ -146,9 +158,13 @@ export class Tracker {
     });
     const hands = await this.finder.look(picture, camera, looks, this.handLength_m);
     const seen = new Map<Track, Hand>();
-    for (const [index, track] of this.tracks.entries()) {
+    for (const [index, track] of [...this.tracks].entries()) {
       const hand = hands[index];
       if (isAmong(hand, seen.values())) continue;
+      if (track.looksOther(hand)) {
+        this.tracks = this.tracks.filter((one) => one !== track);
+        continue;
+      }
       const pose = this.placed(hand);
       if (pose !== null && track.mayBe(pose) && (await this.isHand(picture, track, hand))) {
         seen.set(track, hand);
@@ -180,8 +196,9 @@ export class Tracker {
       const track = this.lostNear(hand, frame, seen);
       if (track === null) {
         const missing = this.tracks.some((one) => !seen.has(one));
-        // An unsure one is rather the one that is missing, seen badly.
-        if (!missing || hand.confidence >= SURE) seen.set(this.entered(pose, time_s), hand);
+        // What is unsure then, or half outside, is rather the one that is missing, or less than a hand.
+        if (hand.confidence < SURE && (missing || shareInside(hand, picture) < LEAST_INSIDE)) continue;
+        seen.set(this.entered(pose, time_s), hand);
         continue;
       }
       const look = { found: hand.found, landmarks_px: hand.landmarks_px, left: track.side === "left" };
@@ -247,6 +264,16 @@ function told(track: Track, hand: Hand | null, { camera, time_s }: Frame): Track
   track.shown = track.filter.smooth(track.build.built(track.pose), time_s);
   const { confidence } = hand;
   return { track: track.number, time_s, camera, pose: track.shown, bridged: false, confidence, seen: hand };
+}
+
+/** Share of the landmarks of a hand that lie in the picture. */
+function shareInside({ landmarks_px }: Hand, { width, height }: Picture): number {
+  let inside = 0;
+  for (let index = 0; index < landmarks_px.length; index += 2) {
+    const [x, y] = [landmarks_px[index], landmarks_px[index + 1]];
+    if (x >= 0 && x < width && y >= 0 && y < height) inside++;
+  }
+  return inside / (landmarks_px.length / 2);
 }
 
 /** Whether a hand of a frame is one of others. */
