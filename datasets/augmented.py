@@ -48,11 +48,6 @@ class AugmentedHands(Dataset, ABC):
     @abstractmethod
     def __len__(self) -> int: ...
 
-    @property
-    def recipe(self) -> dict:
-        """JSON values that decide its samples beside settings and number."""
-        return {}
-
     @abstractmethod
     def read(self, index: int, epoch: int = 0) -> HandSample:
         """The annotated image that sample (epoch, index) is made from."""

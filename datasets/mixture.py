@@ -28,7 +28,7 @@ class Mixture(AugmentedHands):
         self, sources: Mapping[str, AugmentedHands], shares: Sequence[float], settings: SampleSettings
     ) -> None:
         super().__init__(settings)
-        self.sources, self._recipe = list(sources.values()), {"shares": list(zip(sources, shares, strict=True))}
+        self.sources = list(sources.values())
         self.complete = all(source.complete for source in self.sources)
         self.in_threads = all(source.in_threads for source in self.sources)
         sides = {name: len(source.read(0).image) for name, source in sources.items()}
@@ -43,11 +43,6 @@ class Mixture(AugmentedHands):
 
     def __len__(self) -> int:
         return int(self.ends[-1])
-
-    @property
-    def recipe(self) -> dict:
-        """Names and shares of its sets."""
-        return self._recipe
 
     def read(self, index: int, epoch: int = 0) -> HandSample:
         """The annotated image behind sample (epoch, index). Raises InputError if it cannot be read."""

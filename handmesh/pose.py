@@ -93,8 +93,8 @@ def fit_hands(
     """
     fit = _Fit(model, vertices_m, landmarks_px, landmark_weights, K, mesh_sigma_m)
     for _ in range(ITERATIONS):
-        fit.step()
-    return fit.result()
+        matrix = fit.step()
+    return fit.result(matrix)
 
 
 class _Fit:
@@ -164,13 +164,12 @@ class _Fit:
         vector[:, 6] -= self.log_size * SIZE_SIGMA**-2
         return matrix, vector
 
-    def step(self) -> None:
-        """Change the unknowns for the better."""
-        self.matrix, vector = self._equations()
-        diagonal = np.arange(vector.shape[1])
-        self.matrix[:, diagonal, diagonal] += LEAST_CURVATURE
-        damped = self.matrix * np.where(np.eye(len(diagonal)), 1 + DAMPING, 1)
-        step = np.linalg.solve(damped, vector[..., None])[..., 0]
+    def step(self) -> np.ndarray:
+        """Change the unknowns for the better; returns the matrix (N, M, M) of the equations before that."""
+        matrix, vector = self._equations()
+        unit = np.eye(vector.shape[1])
+        matrix += LEAST_CURVATURE * unit
+        step = np.linalg.solve(matrix * (1 + DAMPING * unit), vector[..., None])[..., 0]
         moved = step[:, 3:6].copy()
         step = np.clip(step, -LARGEST_STEP, LARGEST_STEP)
         angles, shape = np.split(step[:, PLACE:], [len(FREE)], axis=1)
@@ -181,10 +180,11 @@ class _Fit:
         self.rotation = rotation_matrices(step[:, :3]) @ self.rotation
         self.translation = self.translation + moved
         self.log_size = self.log_size + step[:, 6]
+        return matrix
 
-    def result(self) -> FittedHands:
-        """The hands as they are now; how sure the angles are was known before the last step, which is small."""
-        variances = np.diagonal(np.linalg.inv(self.matrix), axis1=1, axis2=2)[:, PLACE : PLACE + len(FREE)]
+    def result(self, matrix: np.ndarray) -> FittedHands:
+        """The hands as they are now, with the variances that the matrix (N, M, M) of the last equations says."""
+        variances = np.diagonal(np.linalg.inv(matrix), axis1=1, axis2=2)[:, PLACE : PLACE + len(FREE)]
         factors = [DEVIATION_FACTORS[name.partition("_")[2]] for name in ANGLE_NAMES]
         return FittedHands(
             model=self.model,
@@ -304,7 +304,7 @@ class HandPose:
 def pose_of(
     side: str, vertices_m: np.ndarray, landmarks_px: np.ndarray, landmark_confidence: np.ndarray, K: np.ndarray
 ) -> HandPose:
-    """The pose of one hand, as long as the mesh and where it is.
+    """The pose of one hand, as long as the mesh and in its place.
 
     Args:
         side: `right` or `left`.

@@ -25,7 +25,7 @@ from handmesh.smoothing import AWAY_SECONDS, Build, PoseFilter, smooth_track
 DETECT_FRAMES = 9  # from one look for hands that have appeared to the next
 CHECK_FRAMES = 6  # from one question whether what is tracked is still a hand to the next
 CLEAR = 0.25  # mean confidence of the landmarks below which that is asked at once
-SURE = 0.8  # confidence of the network, which it has in hands alone, above which that is not asked
+SURE = 0.8  # confidence above which that is not asked: what is no hand does not reach it
 REMEMBERED_SECONDS = 3.0  # for which number, size and shape of a hand that is away wait for it to come back
 LEAST_INSIDE = 0.75  # of the landmarks in the picture, of a hand that appears and is not sure
 LARGEST_JUMP = 0.6  # of its box, within which a hand that appears is one that was lost
@@ -172,9 +172,9 @@ class Tracker:
         camera = camera_of(self.K, *pixels.shape[:2])
         if self.mirrored:
             pixels, camera = self.seen(pixels), camera.mirrored(pixels.shape[1])
+        followed = len(self._tracks)
         seen = self._follow(pixels, camera, time_s)
-        lost = len(seen) < len(self._tracks)
-        if lost or not self._tracks or self._frame - self._detected >= DETECT_FRAMES:
+        if len(seen) < followed or not self._tracks or self._frame - self._detected >= DETECT_FRAMES:
             self._detected = self._frame
             seen |= self._appeared(pixels, camera, seen, time_s)
         self._forget(time_s)
@@ -242,6 +242,7 @@ class Tracker:
         else:
             self._gone.remove(track)
             track.see(hand.pose, time_s)
+            track.doubt = 0.0
         self._tracks.append(track)
         return track
 

@@ -13,7 +13,7 @@ def cut_square(image: np.ndarray, to_crop: np.ndarray, size: int) -> np.ndarray:
         size: side of the crop in pixels.
 
     Returns:
-        (size, size, 3) uint8, black outside of the picture.
+        (size, size, 3) uint8, black outside of the picture and for up to a pixel of the crop along its edge.
     """
     corners = np.array([[0, 0], [0, 1], [1, 0], [1, 1]], np.float64) * (size - 1)
     corners = cv2.perspectiveTransform(corners[None], np.linalg.inv(to_crop))[0]

@@ -136,7 +136,7 @@ class Trainer:
         if record.num_samples != len(self.dataset):
             raise InputError(
                 f"{checkpoint.path} was trained on {record.num_samples} samples, {self.options.data_root} has "
-                f"{len(self.dataset)}; resume on the same data"
+                f"{len(self.dataset)}; resume on the same data, or begin anew from its weights with --weights_only"
             )
         before, named = stored_options(checkpoint), list(self.options.dataset)
         if before.get("dataset", named) not in (named, *named):  # a single name in older checkpoints

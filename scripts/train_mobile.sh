@@ -8,8 +8,8 @@
 #   STEPS            optimiser steps                                            4000
 #   DATA_SEED        of the images                                              61
 #   DATA, OUT, RUN   where the data goes, where the run goes, its name          data/Mobile, out, mobile
-#   POOL             for a GPU, instead of PHOTOS and SAMPLES: so many images, generated while training goes on, 165 kB
-#                    each, in batches of 256 in bf16. DATA is data/MobilePool
+#   POOL             for a GPU, instead of PHOTOS and SAMPLES: so many images, 165 kB each, generated while training goes
+#                    on, which takes batches of 256 in bf16. DATA is data/MobilePool
 # Arguments pass through to the training:
 #   HDRI=data/hdri PHOTOS=photos ./scripts/train_mobile.sh
 #   HDRI=data/hdri POOL=160000 ./scripts/train_mobile.sh --makers 9 --workers 5

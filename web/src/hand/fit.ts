@@ -69,8 +69,9 @@ export function fitHand(
   K: Float64Array,
 ): FittedHand {
   const fit = new Fit(model, vertices_m, landmarks_px, landmarkWeights, K);
-  for (let iteration = 0; iteration < ITERATIONS; iteration++) fit.step();
-  return fit.result();
+  let equations = fit.step();
+  for (let iteration = 1; iteration < ITERATIONS; iteration++) equations = fit.step();
+  return fit.result(equations);
 }
 
 /** The unknowns of `fitHand` between two steps. */
@@ -88,7 +89,6 @@ class Fit {
   // Derivatives of a point by its `columns`, and of a landmark by its own: used again, because new arrays take longer.
   private readonly block: Float64Array; // (M - 3, 3)
   private readonly landmarkBlock: Float64Array; // (M, 3)
-  private last!: NormalEquations; // of the last step
 
   constructor(
     private readonly model: HandModel,
@@ -119,10 +119,10 @@ class Fit {
     this.landmarkBlock = new Float64Array(3 * this.size);
   }
 
-  /** Change the unknowns for the better. */
-  step(): void {
-    this.last = this.equations();
-    const change = this.last.solve(1 + DAMPING, LEAST_CURVATURE);
+  /** Change the unknowns for the better; returns the equations before that. */
+  step(): NormalEquations {
+    const equations = this.equations();
+    const change = equations.solve(1 + DAMPING, LEAST_CURVATURE);
     for (let unknown = ROTATION; unknown < this.size; unknown++) {
       change[unknown] = Math.min(Math.max(change[unknown], -LARGEST_STEP), LARGEST_STEP);
     }
@@ -139,11 +139,12 @@ class Fit {
     this.rotation = multiply(rotationByVector(change.subarray(ROTATION, SIZE)), this.rotation);
     this.translation = this.translation.map((value, axis) => value + change[axis]);
     this.logSize += change[SIZE];
+    return equations;
   }
 
-  /** The hand as it is now; how sure the angles are was known before the last step, which is small. */
-  result(): FittedHand {
-    const variances = this.last.variances(ANGLES, FREE.length, LEAST_CURVATURE);
+  /** The hand as it is now, with the variances that the last equations say. */
+  result(equations: NormalEquations): FittedHand {
+    const variances = equations.variances(ANGLES, FREE.length, LEAST_CURVATURE);
     return {
       posture: this.posture,
       angleDeviations: variances.map((variance, angle) => DEVIATION_FACTORS[angle] * Math.sqrt(Math.max(variance, 0))),

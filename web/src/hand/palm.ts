@@ -13,7 +13,7 @@ const GRIDS = [
 ];
 const KEYPOINTS = 7; // wrist, knuckles of index, middle, ring and little finger, two joints of the thumb
 const KEYPOINT_JOINTS = [0, 5, 9, 13, 17, 1, 2]; // these, in FreiHAND's order
-const SAME_PALM = 0.5; // mean distance of key points and joints of one hand, in sizes of the palm's box
+const SAME_PALM = 0.5; // largest mean distance of key points and joints of one hand, in sizes of the palm's box
 const ROW = 4 + 2 * KEYPOINTS; // numbers that the network says of an anchor
 const WRIST = 0;
 const MIDDLE_KNUCKLE = 2;

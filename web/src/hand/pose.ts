@@ -115,7 +115,7 @@ export class HandPose {
 }
 
 /**
- * The pose of a hand, as long as the mesh and where it is.
+ * The pose of a hand, as long as the mesh and in its place.
  *
  * @param vertices_m (V, 3) of the open hand's template, camera space.
  * @param landmarks_px (21, 2), of the picture.

@@ -18,7 +18,7 @@ import type { Camera, Finder, FoundHand, Hand, Picture, Side } from "./types";
 const DETECT_FRAMES = 9; // from one look for hands that have appeared to the next
 const CHECK_FRAMES = 6; // from one question whether what is tracked is still a hand to the next
 const CLEAR = 0.25; // mean confidence of the landmarks below which that is asked at once
-const SURE = 0.8; // confidence of the network, which it has in hands alone, above which that is not asked
+const SURE = 0.8; // confidence above which that is not asked: what is no hand does not reach it
 const REMEMBERED_SECONDS = 3; // for which number, size and shape of a hand that is away wait for it to come back
 const LEAST_INSIDE = 0.75; // of the landmarks in the picture, of a hand that appears and is not sure
 const LARGEST_JUMP = 0.6; // of its box, within which a hand that appears is one that was lost
@@ -58,7 +58,7 @@ class Track {
   readonly build = new Build();
   readonly filter = new PoseFilter();
   shown: HandPose;
-  private doubt = 0; // of its side
+  doubt = 0; // of its side
   private velocity = new Float64Array(3); // metres a second
 
   constructor(
@@ -137,9 +137,9 @@ export class Tracker {
     this.time_s = time_s;
     this.frame++;
     const frame: Frame = { picture, camera, time_s };
+    const followed = this.tracks.length;
     const seen = await this.follow(frame);
-    const lost = seen.size < this.tracks.length;
-    if (lost || this.tracks.length === 0 || this.frame - this.detected >= DETECT_FRAMES) {
+    if (seen.size < followed || this.tracks.length === 0 || this.frame - this.detected >= DETECT_FRAMES) {
       this.detected = this.frame;
       await this.takeInAppeared(frame, seen);
     }
@@ -232,6 +232,7 @@ export class Tracker {
     const index = this.gone.findLastIndex((track) => track.side === pose.numbers.side);
     const track = index < 0 ? new Track(++this.numTracks, pose, time_s, this.frame) : this.gone.splice(index, 1)[0];
     if (index >= 0) track.see(pose, time_s);
+    track.doubt = 0;
     this.tracks.push(track);
     return track;
   }
