@@ -184,11 +184,12 @@ def locked(folder: Path) -> Iterator[None]:
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        remove_leftovers(folder / CONTENT)
-        if not (folder / CONTENT).exists() and {entry.name for entry in folder.iterdir()} - {LOCK}:
+        there = [entry.name for entry in folder.iterdir() if not entry.name.startswith((LOCK, f".{CONTENT}."))]
+        if there and not (folder / CONTENT).exists():
             raise InputError(f"{folder}: holds something else; name another folder")
         lock = FileLock(folder / LOCK, is_singleton=True)  # the same thread may ask again
         lock.acquire()
+        remove_leftovers(folder / CONTENT)  # not before: what another process is writing looks like them
     except (OSError, NotImplementedError) as error:
         raise InputError(f"{folder}: cannot be written ({error}); name another folder") from error
     try:

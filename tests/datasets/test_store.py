@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis.extra.numpy import array_shapes, arrays, scalar_dtypes
 
-from datasets.store import Store
+from datasets.store import Store, locked
 from handmesh.errors import InputError
 
 RECIPE = {"seed": 3, "sizes": (4, 5)}
@@ -168,3 +168,18 @@ def test_a_full_disk_is_known_before_it_is(store):
     free = shutil.disk_usage(store.folder).free
     with pytest.raises(InputError, match=r"GB are free"):
         store.reserve(free // 4096, numbered(0))
+
+
+def test_what_another_process_is_writing_is_left_alone(tmp_path):
+    folder = tmp_path / "store"
+    with locked(folder):
+        written = folder / ".store.json.abc.tmp"
+        written.mkdir()
+        other = get_context("spawn").Process(target=new_store, args=(folder,))
+        other.start()
+        other.join(5)
+        assert other.is_alive()  # it waits
+        assert written.exists()
+    other.join(60)
+    assert other.exitcode == 0
+    assert not written.exists()
