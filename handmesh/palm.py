@@ -10,8 +10,9 @@ from handmesh.warp import cut_square
 
 INPUT_PX = 192
 GRIDS = ((24, 2), (12, 6))  # cells a side, anchors in each
-KEYPOINTS = 7  # wrist, knuckles of index, middle, ring and little finger, two joints of the thumb
-KEYPOINT_JOINTS = (0, 5, 9, 13, 17, 1, 2)  # these, in FreiHAND's order
+# Wrist, knuckles of index, middle, ring and little finger, two joints of the thumb, by FreiHAND's numbers.
+KEYPOINT_JOINTS = (0, 5, 9, 13, 17, 1, 2)
+KEYPOINTS = len(KEYPOINT_JOINTS)
 SAME_PALM = 0.5  # largest mean distance of key points and joints of one hand, in sizes of the palm's box
 WRIST, MIDDLE_KNUCKLE = 0, 2
 MIN_SCORE = 0.3  # low: the landmark network says of each whether it is a hand

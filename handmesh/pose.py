@@ -170,16 +170,15 @@ class _Fit:
         unit = np.eye(vector.shape[1])
         matrix += LEAST_CURVATURE * unit
         step = np.linalg.solve(matrix * (1 + DAMPING * unit), vector[..., None])[..., 0]
-        moved = step[:, 3:6].copy()
-        step = np.clip(step, -LARGEST_STEP, LARGEST_STEP)
-        angles, shape = np.split(step[:, PLACE:], [len(FREE)], axis=1)
+        bounded = np.clip(step, -LARGEST_STEP, LARGEST_STEP)
+        angles, shape = np.split(bounded[:, PLACE:], [len(FREE)], axis=1)
         self.posture = Posture(
             np.clip(self.posture.angles + angles, *LIMITS[FREE[:, 0], FREE[:, 1]].T),
             np.clip(self.posture.shape + shape, *self.model.shape_ranges.T),
         )
-        self.rotation = rotation_matrices(step[:, :3]) @ self.rotation
-        self.translation = self.translation + moved
-        self.log_size = self.log_size + step[:, 6]
+        self.rotation = rotation_matrices(bounded[:, :3]) @ self.rotation
+        self.translation = self.translation + step[:, 3:6]
+        self.log_size = self.log_size + bounded[:, 6]
         return matrix
 
     def result(self, matrix: np.ndarray) -> FittedHands:

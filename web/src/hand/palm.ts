@@ -2,6 +2,7 @@
 
 import { allMoved, inverse } from "./homography";
 import { longerSide, overlap } from "./boxes";
+import { mean } from "./confidence";
 import type { OnnxModel } from "./runtime";
 import type { Picture } from "./types";
 import { cutSquare, resized, type Part, type Pixels } from "./warp";
@@ -11,8 +12,9 @@ const GRIDS = [
   { cells: 24, anchors: 2 },
   { cells: 12, anchors: 6 },
 ];
-const KEYPOINTS = 7; // wrist, knuckles of index, middle, ring and little finger, two joints of the thumb
-const KEYPOINT_JOINTS = [0, 5, 9, 13, 17, 1, 2]; // these, in FreiHAND's order
+// Wrist, knuckles of index, middle, ring and little finger, two joints of the thumb, by FreiHAND's numbers.
+const KEYPOINT_JOINTS = [0, 5, 9, 13, 17, 1, 2];
+const KEYPOINTS = KEYPOINT_JOINTS.length;
 const SAME_PALM = 0.5; // largest mean distance of key points and joints of one hand, in sizes of the palm's box
 const ROW = 4 + 2 * KEYPOINTS; // numbers that the network says of an anchor
 const WRIST = 0;
@@ -90,8 +92,7 @@ export function isPalmOf(palm: Palm, landmarks_px: Float64Array): boolean {
   const off = KEYPOINT_JOINTS.map((joint, point) => {
     return Math.hypot(...[0, 1].map((axis) => landmarks_px[2 * joint + axis] - palm.keypoints_px[2 * point + axis]));
   });
-  const mean = off.reduce((sum, value) => sum + value) / KEYPOINTS;
-  return mean < SAME_PALM * longerSide(palm.box_px);
+  return mean(off) < SAME_PALM * longerSide(palm.box_px);
 }
 
 /** Finds palms of about a twentieth of the picture's longer side and more, by tiles also smaller ones. */
