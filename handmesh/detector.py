@@ -110,10 +110,15 @@ class HandDetector:
 
     def landmarks(self, image: np.ndarray, roi: Roi, palm_score: float | None = None) -> FoundHand:
         """What the landmark network says of a square."""
-        found = self.network({"image": unit_range(roi.cut(image, LANDMARK_PX))})
+        found = self.outputs(image, roi)
         points = found["landmarks"].reshape(NUM_JOINTS, 3)[:, :2] - 0.5
         presence, right = (float(found[name].item()) for name in ("presence", "right"))
         return FoundHand(roi.to_picture(points, LANDMARK_PX), presence, right, palm_score)
+
+    def outputs(self, image: np.ndarray, roi: Roi) -> dict[str, np.ndarray]:
+        """All outputs of the landmark network for a square: `landmarks` (1, 63), x, y and depth in its pixels, `world`
+        (1, 63), metres, `presence` and `right` (1, 1)."""
+        return self.network({"image": unit_range(roi.cut(image, LANDMARK_PX))})
 
 
 def _distinct(hands: list[FoundHand]) -> list[FoundHand]:

@@ -81,7 +81,6 @@ def fit_hands(
     landmarks_px: np.ndarray,
     landmark_weights: np.ndarray,
     K: np.ndarray,
-    mesh_sigma_m: float = MESH_SIGMA_M,
 ) -> FittedHands:
     """Fit N right hands at once.
 
@@ -89,9 +88,8 @@ def fit_hands(
         vertices_m: (N, V, 3), meshes of a network, camera frame.
         landmarks_px: (N, 21, 2), and landmark_weights (N, 21), 0 to 1.
         K: (N, 3, 3).
-        mesh_sigma_m: how far the meshes may be off.
     """
-    fit = _Fit(model, vertices_m, landmarks_px, landmark_weights, K, mesh_sigma_m)
+    fit = _Fit(model, vertices_m, landmarks_px, landmark_weights, K)
     for _ in range(ITERATIONS):
         matrix = fit.step()
     return fit.result(matrix)
@@ -107,7 +105,6 @@ class _Fit:
         landmarks_px: np.ndarray,
         landmark_weights: np.ndarray,
         K: np.ndarray,
-        mesh_sigma_m: float,
     ) -> None:
         count = len(vertices_m)
         self.model, self.landmarks_px, self.K = model, landmarks_px, K
@@ -119,7 +116,7 @@ class _Fit:
         placed = size[:, None, None] * own @ self.rotation.swapaxes(1, 2)
         self.translation = (target - placed).mean(axis=1)
         self.target = target - target.mean(axis=1, keepdims=True)
-        self.mesh_weight = np.sqrt(NUM_JOINTS / target.shape[1]) / mesh_sigma_m  # all points count as much as 21
+        self.mesh_weight = np.sqrt(NUM_JOINTS / target.shape[1]) / MESH_SIGMA_M  # all points count as much as 21
         box_px = np.ptp(landmarks_px, axis=1).max(axis=1)
         self.point_weights = np.sqrt(landmark_weights) / (POINT_SIGMA * np.maximum(box_px, 1.0))[:, None]
 

@@ -1,23 +1,23 @@
 #!/usr/bin/env python3
 """Label photos of hands for training: landmarks, mesh and silhouette of the open hand, from networks that agree.
 
-    python scripts/label_photos.py photos data/Mobile/Keypoints --calibration data/Mobile/Synthetic
+    python scripts/label_photos.py photos data/Mobile/Keypoints
 
 `photos/index.csv` has a row for each crop of a hand: `file`, `source`, `split` (only `train` is labelled), and
 `x0, y0 ... x20, y20`, about where the joints are, in pixels of the crop. What is written is the layout `Keypoints`
 (docs/data.md) and `sheet.png` to look at.
 
-A crop is labelled where MediaPipe's network agrees with itself over several looks. It gets a mesh where the open hand
-can be fitted to its landmarks and to the mesh of `--network` at once, and landmarks alone where the two do not quite
-agree. Where on the hand MediaPipe's joints are is measured on the evaluation part of generated data, `--calibration`.
+A crop is labelled where MediaPipe's network agrees with itself over several looks: with the mean of its joints and of
+those of `--network`, whose mesh is bent to that mean. Where the two are far apart, landmarks alone are written.
 Every source gets as many entries: small ones are repeated.
 """
 
 import argparse
 import csv
 import sys
+from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import cv2
@@ -28,10 +28,9 @@ from tqdm import tqdm
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-from datasets.freihand_rows import read_rows  # noqa: E402
 from datasets.keypoints import ANNOTATIONS  # noqa: E402
 from datasets.synthesis.contact_sheet import contact_sheet, labelled  # noqa: E402
-from datasets.teacher import TaughtHand, as_our_joints, averaged_landmarks, fit_offsets  # noqa: E402
+from datasets.teacher import TaughtHand, averaged_landmarks, mean_joints  # noqa: E402
 from handmesh import SHIPPED, HandFinder, load  # noqa: E402
 from handmesh.camera import centered  # noqa: E402
 from handmesh.drawing.mesh import silhouette  # noqa: E402
@@ -40,16 +39,14 @@ from handmesh.geometry import project, to_network_input  # noqa: E402
 from handmesh.hand_model import HandModel, load_hand_model  # noqa: E402
 from handmesh.images import read_image  # noqa: E402
 from handmesh.joints import NUM_JOINTS  # noqa: E402
-from handmesh.pose import fit_hands  # noqa: E402
 from handmesh.view import view_of  # noqa: E402
+from utils.mesh.deformation import smooth_movement  # noqa: E402
 
 FOCAL_SIDES = 1.7  # focal length over the side of a crop twice the hand's box: a hand half a metre away
 LOOK_MARGINS = (1.45, 1.6, 1.8, 2.0)  # of the network's looks at a hand, see `handmesh.view`; meshes are averaged
 MIN_PRESENCE, MAX_SPREAD, MIN_SIDE = 0.9, 0.025, 0.85
-SIGMAS_M = (0.012, 0.04)  # how far a mesh may be off; the latter where it contradicts the landmarks
-MESH_RESIDUAL, MAX_RESIDUAL = 0.02, 0.08  # mean distance of fitted joints from landmarks, of the hand's box: up to
-# which the mesh is a label, and the landmarks
-AT_A_TIME = 64
+MESH_APART_M, MOST_APART_M = 0.010, 0.020  # how far the joints of both networks are apart, in the mean: up to which the
+# mesh is a label, and the landmarks
 SHEET_STEP = 50  # labelled hands to one on the sheet
 
 
@@ -59,7 +56,6 @@ class SeenHand:
 
     Attributes:
         row: of the index.
-        image: (H, W, 3) RGB uint8.
         K: (3, 3), assumed.
         taught: what the teacher says.
         left: whether it is a left one.
@@ -67,7 +63,6 @@ class SeenHand:
     """
 
     row: dict[str, str]
-    image: np.ndarray
     K: np.ndarray
     taught: TaughtHand
     left: bool
@@ -79,27 +74,15 @@ class HandLabels:
     """What is written of a hand.
 
     Attributes:
-        points_px: (21, 2), our joints as the teacher sees them.
-        vertices_m: (V, 3), the mesh that was fitted.
-        residual: mean distance of its joints from the points, of the hand's box.
+        joints_m: (21, 3), camera frame, and points_px (21, 2), these in the crop.
+        vertices_m: (V, 3), the mesh that was bent to them.
+        has_mesh: whether it is good enough for a label.
     """
 
+    joints_m: np.ndarray
     points_px: np.ndarray
     vertices_m: np.ndarray
-    residual: float
-
-
-def measured_offsets(find: HandFinder, root: Path, count: int = 500) -> np.ndarray:
-    """Where MediaPipe's joints are, see `fit_offsets`, from generated images with an evaluation part."""
-    K = np.array(read_rows(root / "evaluation_K.json", (3, 3)))[:count]
-    joints = np.array(read_rows(root / "evaluation_xyz.json", (NUM_JOINTS, 3)))[:count]
-    taught = []
-    for index, (one, k) in enumerate(zip(joints, K, strict=True)):
-        image = read_image(root / f"evaluation/rgb/{index:08d}.jpg")
-        taught.append(averaged_landmarks(find.detector, image, project(one, k)))
-    sure = np.array([hand.presence > MIN_PRESENCE and hand.spread < MAX_SPREAD for hand in taught])
-    landmarks = np.array([hand.landmarks_px for hand in taught])
-    return fit_offsets(landmarks[sure], joints[sure], K[sure])
+    has_mesh: bool
 
 
 def landmarks_of(row: dict[str, str]) -> np.ndarray:
@@ -118,58 +101,56 @@ def assumed_intrinsics(height: int, width: int) -> np.ndarray:
     return centered(FOCAL_SIDES * max(height, width), height, width)
 
 
+def read_crop(folder: Path, row: dict[str, str], left: bool) -> np.ndarray:
+    """The image (H, W, 3) of a row of the index, RGB uint8, mirrored if it shows a left hand."""
+    image = read_image(folder / row["file"])
+    return np.ascontiguousarray(image[:, ::-1]) if left else image
+
+
 def see(find: HandFinder, folder: Path, row: dict[str, str]) -> SeenHand | None:
     """What teacher and network say of a crop; None where the teacher is not sure."""
-    image = read_image(folder / row["file"])
+    image = read_crop(folder, row, left=False)
     taught = averaged_landmarks(find.detector, image, landmarks_of(row))
     if not is_sure(taught):
         return None
     left, (height, width) = taught.right < 0.5, image.shape[:2]
     if left:
         image = np.ascontiguousarray(image[:, ::-1])
-        taught = replace(taught, landmarks_px=taught.landmarks_px * [-1, 1] + [width - 1, 0])
+        taught = taught.mirrored(width)
     K = assumed_intrinsics(height, width)
     about = find.description
     views = [view_of(taught.landmarks_px, K, about.size_px, margin, mirrored=False) for margin in LOOK_MARGINS]
     crops = [to_network_input(view.cut(image, K), about.mean, about.std) for view in views]
     hands = find.predictor.predict(np.stack(crops), np.stack([view.K for view in views]))
     meshes = [view.to_picture_frame(vertices) for view, vertices in zip(views, hands.vertices_m, strict=True)]
-    return SeenHand(row, image, K, taught, left, np.mean(meshes, axis=0))
+    return SeenHand(row, K, taught, left, np.mean(meshes, axis=0))
 
 
-def fitted(model: HandModel, offsets: np.ndarray, hands: Sequence[SeenHand]) -> list[HandLabels]:
-    """The open hand fitted to hands."""
-    K, meshes = np.stack([hand.K for hand in hands]), np.stack([hand.vertices_m for hand in hands])
-    landmarks = np.stack([hand.taught.landmarks_px for hand in hands])
-    size = np.ptp(landmarks, axis=1).max(axis=1)
-    regressor, certain = model.joint_regressor, np.ones(landmarks.shape[:2])
-    best, least, points = meshes, np.full(len(hands), np.inf), landmarks
-    for sigma_m in SIGMAS_M:
-        found = meshes
-        for _ in range(2):  # where the teacher's joints are depends on how the hand is turned
-            wanted = as_our_joints(landmarks, offsets, regressor @ found, K)
-            found = fit_hands(model, meshes, wanted, certain, K, sigma_m).vertices_m
-        seen = np.stack([project(regressor @ mesh, k) for mesh, k in zip(found, K, strict=True)])
-        residual = np.linalg.norm(seen - wanted, axis=2).mean(axis=1) / size
-        better = (least > MESH_RESIDUAL) & (residual < least)
-        best, points = (np.where(better[:, None, None], *pair) for pair in ((found, best), (wanted, points)))
-        least = np.where(better, residual, least)
-    return [HandLabels(*labels) for labels in zip(points, best, least, strict=True)]
+def labels_of(hands: Sequence[SeenHand], model: HandModel) -> list[HandLabels | None]:
+    """Labels of hands; None where teacher and network contradict each other."""
+    meshes = np.stack([hand.vertices_m for hand in hands])
+    seen = model.joint_regressor @ meshes
+    joints, apart_m = mean_joints(seen, np.stack([hand.taught.shapes for hand in hands]))
+    movement = smooth_movement(trimesh.Trimesh(meshes[0], model.faces, process=False), model.joint_regressor)
+    meshes = meshes + movement @ (joints - seen)
+    return [
+        HandLabels(own, project(own, hand.K), mesh, has_mesh=apart < MESH_APART_M) if apart < MOST_APART_M else None
+        for hand, own, mesh, apart in zip(hands, joints, meshes, apart_m, strict=True)
+    ]
 
 
-def write_hand(folder: Path, number: int, hand: SeenHand, labels: HandLabels, model: HandModel) -> dict:
+def write_hand(
+    folder: Path, number: int, image: np.ndarray, K: np.ndarray, labels: HandLabels, faces: np.ndarray
+) -> dict:
     """Write image, mask and mesh of a hand; returns its entry of the annotations."""
-    contents = {
-        "image": (".jpg", cv2.imencode(".jpg", hand.image[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 96])[1].tobytes())
-    }
+    contents = {"image": (".jpg", cv2.imencode(".jpg", image[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 96])[1].tobytes())}
     entry: dict = {"points": labels.points_px.round(2).tolist()}
-    if labels.residual < MESH_RESIDUAL:
-        vertices = labels.vertices_m
-        mask = silhouette(vertices, model.faces, hand.K, *hand.image.shape[:2])
+    if labels.has_mesh:
+        mask = silhouette(labels.vertices_m, faces, K, *image.shape[:2])
         contents["mask"] = (".png", cv2.imencode(".png", mask)[1].tobytes())
-        mesh = trimesh.Trimesh(vertices, model.faces, process=False).export(file_type="ply")
+        mesh = trimesh.Trimesh(labels.vertices_m, faces, process=False).export(file_type="ply")
         contents["mesh"] = (".ply", mesh)
-        entry = {"K": hand.K.tolist(), "xyz": (model.joint_regressor @ vertices).round(6).tolist()}
+        entry = {"K": K.tolist(), "xyz": labels.joints_m.round(6).tolist()}
     for suffix, content in contents.values():
         (folder / f"{number:05d}{suffix}").write_bytes(content)
     return entry | {name: f"{number:05d}{suffix}" for name, (suffix, _) in contents.items()}
@@ -182,47 +163,41 @@ def evenly(entries: dict[str, list[dict]]) -> list[dict]:
     return [mixed[index] for index in np.random.default_rng(0).permutation(len(mixed))]
 
 
-def label(photos: Path, folder: Path, find: HandFinder, calibration: Path) -> None:
+def label(photos: Path, folder: Path, find: HandFinder) -> None:
     """Write the labels of all crops of an index that can be labelled."""
     with (photos / "index.csv").open(newline="") as file:
         rows = [row for row in csv.DictReader(file) if row["split"] == "train"]
-    model, offsets = load_hand_model(), measured_offsets(find, calibration)
     folder.mkdir(parents=True, exist_ok=True)
-    counts: dict[str, list[int]] = {}
+    model, looks = load_hand_model(), (see(find, photos, row) for row in tqdm(rows, unit="photo", dynamic_ncols=True))
+    hands = [hand for hand in looks if hand is not None]
     entries: dict[str, list[dict]] = {}
-    pictures, waiting = [], []
-    for number, row in enumerate(tqdm(rows, unit="photo", dynamic_ncols=True)):
-        count = counts.setdefault(row["source"], [0, 0, 0, 0])
-        count[0] += 1
-        hand = see(find, photos, row)
-        waiting += [] if hand is None else [hand]
-        if not waiting or (len(waiting) < AT_A_TIME and number + 1 < len(rows)):
+    meshes: Counter[str] = Counter()
+    pictures = []
+    for hand, labels in zip(hands, labels_of(hands, model), strict=True):
+        if labels is None:
             continue
-        for hand, labels in zip(waiting, fitted(model, offsets, waiting), strict=True):
-            count = counts[hand.row["source"]]
-            count[1] += 1
-            if labels.residual < MAX_RESIDUAL:
-                count[2] += 1
-                count[3] += int(labels.residual < MESH_RESIDUAL)
-                written = sum(map(len, entries.values()))
-                entries.setdefault(hand.row["source"], []).append(write_hand(folder, written, hand, labels, model))
-                if written % SHEET_STEP == 0:
-                    pictures.append(pictured(hand, labels, model))
-        waiting = []
+        source, written = hand.row["source"], sum(map(len, entries.values()))
+        image = read_crop(photos, hand.row, hand.left)
+        entries.setdefault(source, []).append(write_hand(folder, written, image, hand.K, labels, model.faces))
+        meshes[source] += labels.has_mesh
+        if written % SHEET_STEP == 0:
+            pictures.append(pictured(image, hand.K, labels, model.faces))
     write_json(folder / ANNOTATIONS, evenly(entries))
     with atomic_write(folder / "sheet.png") as file:
         file.write(cv2.imencode(".png", contact_sheet(pictures)[..., ::-1])[1].tobytes())
-    for source, (all_, sure, good, meshes) in counts.items():
-        print(f"{source}: {all_} crops, the teacher is sure of {sure}, {good} labelled, {meshes} of them with a mesh")
+    sure = Counter(hand.row["source"] for hand in hands)
+    for source, count in Counter(row["source"] for row in rows).items():
+        labelled_ = f"{len(entries.get(source, ()))} labelled, {meshes[source]} of them with a mesh"
+        print(f"{source}: {count} crops, the teacher is sure of {sure[source]}, {labelled_}")
 
 
-def pictured(hand: SeenHand, labels: HandLabels, model: HandModel) -> np.ndarray:
+def pictured(image: np.ndarray, K: np.ndarray, labels: HandLabels, faces: np.ndarray) -> np.ndarray:
     """A hand with its labels, for the sheet; without a silhouette where its mesh is none."""
-    mask = silhouette(labels.vertices_m, model.faces, hand.K, *hand.image.shape[:2])
-    if labels.residual >= MESH_RESIDUAL:
+    mask = silhouette(labels.vertices_m, faces, K, *image.shape[:2])
+    if not labels.has_mesh:
         mask = np.zeros_like(mask)
     scale = 224 / max(mask.shape)
-    return labelled(_resized(hand.image), np.uint8(_resized(mask) > 127), labels.points_px * scale)
+    return labelled(_resized(image), np.uint8(_resized(mask) > 127), labels.points_px * scale)
 
 
 def _resized(picture: np.ndarray) -> np.ndarray:
@@ -238,10 +213,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("photos", type=Path, help="folder with index.csv and crops")
     parser.add_argument("labels", type=Path, help="folder to write")
-    parser.add_argument("--calibration", type=Path, required=True, help="generated data with an evaluation part")
     parser.add_argument("--network", type=Path, default=SHIPPED, help="mobile network whose meshes take part")
     arguments = parser.parse_args()
-    label(arguments.photos, arguments.labels, load(arguments.network), arguments.calibration)
+    label(arguments.photos, arguments.labels, load(arguments.network))
 
 
 if __name__ == "__main__":

@@ -3,9 +3,10 @@
 
     python scripts/measure_crops.py photos --source letters --calibration data/Mobile/Synthetic
 
-`photos/index.csv` and `--calibration` are as of `scripts/label_photos.py`; the rows of `--split` are measured. Counted
-are the crops on which MediaPipe's network agrees with itself: how far the joints of the mesh, projected, are from its
-landmarks moved to our joints, and whether the sides are the same.
+`photos/index.csv` is as of `scripts/label_photos.py`; the rows of `--split` are measured. Counted are the crops on
+which MediaPipe's network agrees with itself: how far the joints of the mesh, projected, are from its landmarks moved to
+our joints, and whether the sides are the same. Where on the hand its joints are is measured on the evaluation part of
+generated data, `--calibration`.
 """
 
 import argparse
@@ -19,10 +20,26 @@ from tqdm import tqdm
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-from datasets.teacher import as_our_joints, averaged_landmarks  # noqa: E402
+from datasets.freihand_rows import read_rows  # noqa: E402
+from datasets.teacher import as_our_joints, averaged_landmarks, fit_offsets  # noqa: E402
 from handmesh import SHIPPED, HandFinder, load  # noqa: E402
+from handmesh.geometry import project  # noqa: E402
 from handmesh.images import read_image  # noqa: E402
-from scripts.label_photos import assumed_intrinsics, is_sure, landmarks_of, measured_offsets  # noqa: E402
+from handmesh.joints import NUM_JOINTS  # noqa: E402
+from scripts.label_photos import MAX_SPREAD, MIN_PRESENCE, assumed_intrinsics, is_sure, landmarks_of  # noqa: E402
+
+
+def measured_offsets(find: HandFinder, root: Path, count: int = 500) -> np.ndarray:
+    """Where MediaPipe's joints are, see `fit_offsets`, from generated images with an evaluation part."""
+    K = np.array(read_rows(root / "evaluation_K.json", (3, 3)))[:count]
+    joints = np.array(read_rows(root / "evaluation_xyz.json", (NUM_JOINTS, 3)))[:count]
+    taught = []
+    for index, (one, k) in enumerate(zip(joints, K, strict=True)):
+        image = read_image(root / f"evaluation/rgb/{index:08d}.jpg")
+        taught.append(averaged_landmarks(find.detector, image, project(one, k)))
+    sure = np.array([hand.presence > MIN_PRESENCE and hand.spread < MAX_SPREAD for hand in taught])
+    landmarks = np.array([hand.landmarks_px for hand in taught])
+    return fit_offsets(landmarks[sure], joints[sure], K[sure])
 
 
 def measure(find: HandFinder, photos: Path, rows: list[dict[str, str]], offsets: np.ndarray) -> None:

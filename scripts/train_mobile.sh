@@ -23,7 +23,7 @@ if [ -n "${POOL:-}" ]; then WRITTEN=0 FOLDER="$DATA/held_out" SETS=(FreiHAND); f
 
 if [ -n "${PHOTOS:-}" ] && [ -z "${POOL:-}" ]; then
     [ -f "$DATA/Keypoints/annotations.json" ] ||
-        "$PYTHON" "$ROOT/scripts/label_photos.py" "$PHOTOS" "$DATA/Keypoints" --calibration "$FOLDER"
+        "$PYTHON" "$ROOT/scripts/label_photos.py" "$PHOTOS" "$DATA/Keypoints"
     FOLDER="$DATA" SETS=(Synthetic:3 Keypoints:1)
 fi
 if [ -n "${POOL:-}" ]; then

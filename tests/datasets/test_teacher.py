@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 
-from datasets.teacher import as_our_joints, averaged_landmarks, fit_offsets, joint_frames
+from datasets.teacher import SHARES, as_our_joints, averaged_landmarks, fit_offsets, joint_frames, mean_joints
 from handmesh.detector import HandDetector
 from handmesh.geometry import project
 from handmesh.images import read_image
@@ -27,7 +27,20 @@ def test_looks_agree_on_a_clear_hand_and_on_its_mirror_image(detector, name):
     last = image.shape[1] - 1
     mirrored = averaged_landmarks(detector, np.ascontiguousarray(image[:, ::-1]), around * [-1, 1] + [last, 0])
     assert mirrored.right < 0.1
-    np.testing.assert_allclose(mirrored.landmarks_px * [-1, 1] + [last, 0], hand.landmarks_px, atol=0.5)
+    again = mirrored.mirrored(image.shape[1])
+    np.testing.assert_allclose(again.landmarks_px, hand.landmarks_px, atol=0.5)
+    np.testing.assert_allclose(again.shapes[0], hand.shapes[0], atol=2)  # pixels of the network's square
+    np.testing.assert_allclose(again.shapes[1], hand.shapes[1], atol=0.002)
+
+
+def test_shapes_are_turned_as_the_picture_is(detector):
+    image = read_image(ROOT / "images/palm_img.jpg")
+    around = detector(image)[0].landmarks_px
+    hand = averaged_landmarks(detector, image, around)
+    upside_down = averaged_landmarks(
+        detector, np.ascontiguousarray(image[::-1, ::-1]), np.subtract(image.shape[1::-1], 1) - around
+    )
+    np.testing.assert_allclose(upside_down.shapes[1] * [-1, -1, 1], hand.shapes[1], atol=0.002)
 
 
 def test_what_is_no_hand_is_told_apart(detector):
@@ -36,11 +49,43 @@ def test_what_is_no_hand_is_told_apart(detector):
     assert averaged_landmarks(detector, noise, around).presence < 0.5
 
 
-def test_offsets_of_joints_are_found_and_taken_away(template):
+@pytest.fixture(scope="module")
+def turned_hands(template):
+    """Joints (200, 21, 3) of hands in front of a camera, each turned at random and a little different."""
     rng = np.random.default_rng(2)
     joints = template.joint_regressor @ (template.vertices - template.vertices.mean(axis=0))
     turned = np.stack([joints @ Rotation.random(rng=rng).as_matrix().T for _ in range(200)])
-    turned += rng.normal(0, 0.004, turned.shape) + np.array([0, 0, 0.6])
+    return turned + rng.normal(0, 0.004, turned.shape) + np.array([0, 0, 0.6])
+
+
+def test_the_mean_with_one_who_says_the_same_elsewhere_and_larger_is_ours(turned_hands):
+    rng = np.random.default_rng(3)
+    said = np.stack(
+        [
+            np.stack(
+                [rng.uniform(1, 500) * one @ Rotation.random(rng=rng).as_matrix().T + rng.normal(size=3) for _ in "ab"]
+            )
+            for one in turned_hands
+        ]
+    )
+    mean, apart = mean_joints(turned_hands, said)
+    np.testing.assert_allclose(mean, turned_hands, atol=1e-9)
+    np.testing.assert_allclose(apart, 0, atol=1e-9)
+
+
+def test_the_mean_is_nearer_to_the_truth_than_ours_and_far_ones_are_told(turned_hands):
+    rng = np.random.default_rng(4)
+    ours = turned_hands + rng.normal(0, 0.006, turned_hands.shape)
+    said = turned_hands[:, None] + rng.normal(0, 0.008, (len(ours), len(SHARES), NUM_JOINTS, 3))
+    said[0] = said[0, :, ::-1]  # nothing like the hand
+    mean, apart = mean_joints(ours, said)
+    before, after = (np.linalg.norm(one - turned_hands, axis=2)[1:].mean() for one in (ours, mean))
+    assert after < 0.85 * before
+    assert apart.argmax() == 0
+
+
+def test_offsets_of_joints_are_found_and_taken_away(turned_hands):
+    rng, turned = np.random.default_rng(5), turned_hands
     K = np.tile(np.array([[500.0, 0, 110], [0, 500, 110], [0, 0, 1]]), (len(turned), 1, 1))
     offsets = rng.uniform(-0.05, 0.05, (NUM_JOINTS, 4))
     moved = turned + np.einsum("npik,pk->npi", joint_frames(turned), offsets)

@@ -1,6 +1,7 @@
 """Labels of photos as the recipe makes them: from crops with rough landmarks to a data set that training reads."""
 
 import csv
+from dataclasses import replace
 
 import cv2
 import numpy as np
@@ -13,7 +14,7 @@ from handmesh.geometry import project
 from handmesh.hand_model import load_hand_model
 from handmesh.images import read_image
 from handmesh.joints import NUM_JOINTS
-from scripts.label_photos import HandLabels, evenly, label, see, write_hand
+from scripts.label_photos import HandLabels, evenly, label, labels_of, read_crop, see, write_hand
 from utils.template import ROOT
 
 PHOTOS = ("palm", "back", "left")
@@ -25,7 +26,16 @@ def find():
 
 
 @pytest.fixture(scope="module")
-def labelled(find, rendered_freihand, tmp_path_factory):
+def about_palm(find):
+    """The folder of a picture and its row of an index."""
+    path = ROOT / "images/palm_img.jpg"
+    about = find.detector(read_image(path))[0].landmarks_px.ravel()
+    row = {f"{axis}{joint}": about[2 * joint + k] for joint in range(NUM_JOINTS) for k, axis in enumerate("xy")}
+    return path.parent, row | {"file": path.name}
+
+
+@pytest.fixture(scope="module")
+def labelled(find, tmp_path_factory):
     photos, folder = tmp_path_factory.mktemp("photos"), tmp_path_factory.mktemp("labels")
     points = [f"{axis}{joint}" for joint in range(NUM_JOINTS) for axis in "xy"]
     with (photos / "index.csv").open("w", newline="") as file:
@@ -41,7 +51,7 @@ def labelled(find, rendered_freihand, tmp_path_factory):
         noise = np.random.default_rng(0).integers(0, 256, (200, 200, 3), np.uint8)
         cv2.imwrite(str(photos / "noise.png"), noise)
         rows.writerow(kept | {"file": "noise.png"} | dict(zip(points, about, strict=True)))
-    label(photos, folder, find, rendered_freihand)
+    label(photos, folder, find)
     return folder
 
 
@@ -63,13 +73,21 @@ def test_training_reads_meshes_that_lie_on_the_hands(labelled, template):
         np.testing.assert_allclose(joints - joints[0], expected, atol=1e-4)
 
 
-def test_of_a_hand_that_the_mesh_contradicts_only_landmarks_are_written(find, tmp_path, template):
-    name, model = ROOT / "images/palm_img.jpg", load_hand_model()
-    about = find.detector(read_image(name))[0].landmarks_px.ravel()
-    row = {f"{axis}{joint}": about[2 * joint + k] for joint in range(NUM_JOINTS) for k, axis in enumerate("xy")}
-    hand = see(find, name.parent, row | {"file": name.name})
-    points = hand.taught.landmarks_px
-    entry = write_hand(tmp_path, 0, hand, HandLabels(points, hand.vertices_m, residual=0.05), model)
+def test_a_hand_on_which_both_networks_contradict_each_other_is_not_labelled(find, about_palm):
+    folder, row = about_palm
+    hand = see(find, folder, row)
+    other = replace(hand, vertices_m=hand.vertices_m[::-1])
+    labels = labels_of([hand, hand, other], load_hand_model())
+    assert labels[0].has_mesh
+    assert labels[2] is None
+
+
+def test_of_a_hand_that_the_mesh_contradicts_only_landmarks_are_written(find, about_palm, tmp_path, template):
+    folder, row = about_palm
+    hand, model = see(find, folder, row), load_hand_model()
+    joints = model.joint_regressor @ hand.vertices_m
+    labels = HandLabels(joints, project(joints, hand.K), hand.vertices_m, has_mesh=False)
+    entry = write_hand(tmp_path, 0, read_crop(folder, row, left=False), hand.K, labels, model.faces)
     assert entry.keys() == {"points", "image"}
     write_json(tmp_path / ANNOTATIONS, [entry])
     sample = KeypointFiles(tmp_path, template.num_vertices[0]).read(0)
