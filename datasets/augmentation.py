@@ -41,6 +41,7 @@ class AugmentationSettings:
         upright: turn hands so that the middle knuckle is above the wrist, before the rotation, and crop
             `UPRIGHT_MARGIN` times the box of the landmarks instead of a square around the silhouette; some crops end
             as at the border of a picture.
+        neighbour_share: of the samples that get another sample's hand beside theirs, see `datasets.neighbour`.
     """
 
     position: float = 3.0
@@ -48,6 +49,7 @@ class AugmentationSettings:
     color: bool = True
     mirrored_share: float = 0.0
     upright: bool = False
+    neighbour_share: float = 0.0
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ from torch.utils.data import Dataset
 
 from datasets.augmentation import AugmentationSettings, HandSample, augment, augmented_geometry, draw_augmentation
 from datasets.color import ColorJitter
+from datasets.neighbour import with_neighbour
 from handmesh.geometry import INPUT_MEAN, INPUT_SIZE_PX, INPUT_STD, MESH_SCALE_M, to_network_input
 
 HEATMAP_DOWNSCALE = 2
@@ -63,8 +64,11 @@ class AugmentedHands(Dataset, ABC):
         """
         epoch, index = key
         settings, size = self.settings, self.settings.size
-        sample = self.read(index, epoch)
-        drawn = draw_augmentation(sample, settings.augmentation, np.random.default_rng((settings.seed, epoch, index)))
+        sample, augmentation = self.read(index, epoch), settings.augmentation
+        rng = np.random.default_rng((settings.seed, epoch, index))
+        if augmentation.neighbour_share and rng.random() < augmentation.neighbour_share:
+            sample = with_neighbour(sample, self.read(int(rng.integers(len(self))), epoch), rng)
+        drawn = draw_augmentation(sample, augmentation, rng)
         landmarks, vertices, joints = augmented_geometry(sample, drawn, size)
         geometry = {
             "landmarks_px": landmarks.astype(np.float32),

@@ -29,7 +29,12 @@ def training_data(options: Options, num_vertices: int, mirrored_share: float) ->
     """
     pixels = DEVICE if options.augment == "auto" else options.augment
     augmentation = AugmentationSettings(
-        options.pos_aug, options.rot_aug, options.color_aug, mirrored_share, options.upright_aug
+        options.pos_aug,
+        options.rot_aug,
+        options.color_aug,
+        mirrored_share,
+        options.upright_aug,
+        options.neighbour_aug,
     )
     settings = SampleSettings(options.size, augmentation, options.img_mean, options.img_std, options.seed, pixels)
     if not options.stream:

@@ -101,22 +101,19 @@ def assumed_intrinsics(height: int, width: int) -> np.ndarray:
     return centered(FOCAL_SIDES * max(height, width), height, width)
 
 
-def read_crop(folder: Path, row: dict[str, str], left: bool) -> np.ndarray:
-    """The image (H, W, 3) of a row of the index, RGB uint8, mirrored if it shows a left hand."""
-    image = read_image(folder / row["file"])
+def as_right(image: np.ndarray, left: bool) -> np.ndarray:
+    """An image (H, W, 3), mirrored if it shows a left hand."""
     return np.ascontiguousarray(image[:, ::-1]) if left else image
 
 
 def see(find: HandFinder, folder: Path, row: dict[str, str]) -> SeenHand | None:
     """What teacher and network say of a crop; None where the teacher is not sure."""
-    image = read_crop(folder, row, left=False)
+    image = read_image(folder / row["file"])
     taught = averaged_landmarks(find.detector, image, landmarks_of(row))
     if not is_sure(taught):
         return None
     left, (height, width) = taught.right < 0.5, image.shape[:2]
-    if left:
-        image = np.ascontiguousarray(image[:, ::-1])
-        taught = taught.mirrored(width)
+    image, taught = as_right(image, left), taught.mirrored(width) if left else taught
     K = assumed_intrinsics(height, width)
     about = find.description
     views = [view_of(taught.landmarks_px, K, about.size_px, margin, mirrored=False) for margin in LOOK_MARGINS]
@@ -177,7 +174,7 @@ def label(photos: Path, folder: Path, find: HandFinder) -> None:
         if labels is None:
             continue
         source, written = hand.row["source"], sum(map(len, entries.values()))
-        image = read_crop(photos, hand.row, hand.left)
+        image = as_right(read_image(photos / hand.row["file"]), hand.left)
         entries.setdefault(source, []).append(write_hand(folder, written, image, hand.K, labels, model.faces))
         meshes[source] += labels.has_mesh
         if written % SHEET_STEP == 0:

@@ -14,7 +14,7 @@ from handmesh.geometry import project
 from handmesh.hand_model import load_hand_model
 from handmesh.images import read_image
 from handmesh.joints import NUM_JOINTS
-from scripts.label_photos import HandLabels, evenly, label, labels_of, read_crop, see, write_hand
+from scripts.label_photos import HandLabels, evenly, label, labels_of, see, write_hand
 from utils.template import ROOT
 
 PHOTOS = ("palm", "back", "left")
@@ -87,7 +87,7 @@ def test_of_a_hand_that_the_mesh_contradicts_only_landmarks_are_written(find, ab
     hand, model = see(find, folder, row), load_hand_model()
     joints = model.joint_regressor @ hand.vertices_m
     labels = HandLabels(joints, project(joints, hand.K), hand.vertices_m, has_mesh=False)
-    entry = write_hand(tmp_path, 0, read_crop(folder, row, left=False), hand.K, labels, model.faces)
+    entry = write_hand(tmp_path, 0, read_image(folder / row["file"]), hand.K, labels, model.faces)
     assert entry.keys() == {"points", "image"}
     write_json(tmp_path / ANNOTATIONS, [entry])
     sample = KeypointFiles(tmp_path, template.num_vertices[0]).read(0)
