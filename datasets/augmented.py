@@ -66,7 +66,7 @@ class AugmentedHands(Dataset, ABC):
         settings, size = self.settings, self.settings.size
         sample, augmentation = self.read(index, epoch), settings.augmentation
         rng = np.random.default_rng((settings.seed, epoch, index))
-        if augmentation.neighbour_share and rng.random() < augmentation.neighbour_share:
+        if augmentation.neighbour_share and rng.random() < augmentation.neighbour_share and sample.mask.any():
             sample = with_neighbour(sample, self.read(int(rng.integers(len(self))), epoch), rng)
         drawn = draw_augmentation(sample, augmentation, rng)
         landmarks, vertices, joints = augmented_geometry(sample, drawn, size)

@@ -14,11 +14,11 @@ LEFT_SHARE = 0.5  # of right hands' neighbours
 
 def with_neighbour(sample: HandSample, other: HandSample, rng: np.random.Generator) -> HandSample:
     """The sample with the other's hand behind its own, somewhere beside it; as it is where either has no mask."""
-    if not (sample.mask.any() and other.mask.any()):
+    if min(sample.mask.max(), other.mask.max()) <= 127:
         return sample
     if rng.random() < LEFT_SHARE:
         other = mirror(other)
-    boxes = np.array([cv2.boundingRect(one.mask) for one in (sample, other)], np.float64)
+    boxes = np.array([cv2.boundingRect(np.uint8(one.mask > 127)) for one in (sample, other)], np.float64)
     middles, sizes = boxes[:, :2] + boxes[:, 2:] / 2, boxes[:, 2:].max(axis=1)
     angle, distance = rng.uniform(0, 2 * np.pi), sizes.mean() * rng.uniform(*DISTANCE)
     shift = middles[0] - middles[1] + distance * np.array([np.cos(angle), np.sin(angle)])

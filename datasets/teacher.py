@@ -16,7 +16,9 @@ from handmesh.palm import Roi
 from handmesh.pose import nearest_similarity
 
 LOOKS_DEGREES = (0.0, -20.0, 20.0)  # turned by so much, each also mirrored
-SHARES = np.array([0.2, 0.2])  # of either shape that MediaPipe's network says, in the mean with ours
+# Of the landmarks with their depth and of the world landmarks in the mean with our joints: on photos with known joints
+# the mean is nearest to them between 0.1 and 0.3 each, and little changes there.
+SHARES = np.array([0.2, 0.2])
 
 
 @dataclass(frozen=True)

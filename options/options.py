@@ -313,7 +313,9 @@ class Options:
         "mirror half of the samples, which then show left hands; cmr_mobile learns from them only to tell "
         "them, and mirrors a fifth without it",
     )
-    neighbour_aug: float = _augmentation(0.0, "share of the samples with another's hand beside theirs", limits=(0, 1))
+    neighbour_aug: float = _augmentation(
+        0.0, "share of the samples, as far as they have a mask, with another's hand beside theirs", limits=(0, 1)
+    )
 
     given: frozenset[str] = frozenset()
 

@@ -63,7 +63,10 @@ def test_the_mean_with_one_who_says_the_same_elsewhere_and_larger_is_ours(turned
     said = np.stack(
         [
             np.stack(
-                [rng.uniform(1, 500) * one @ Rotation.random(rng=rng).as_matrix().T + rng.normal(size=3) for _ in "ab"]
+                [
+                    rng.uniform(1, 500) * one @ Rotation.random(rng=rng).as_matrix().T + rng.normal(size=3)
+                    for _ in SHARES
+                ]
             )
             for one in turned_hands
         ]

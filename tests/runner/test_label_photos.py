@@ -9,12 +9,14 @@ import pytest
 
 from datasets.keypoints import ANNOTATIONS, KeypointFiles
 from handmesh import load
+from handmesh.errors import InputError
 from handmesh.files import write_json
 from handmesh.geometry import project
 from handmesh.hand_model import load_hand_model
 from handmesh.images import read_image
 from handmesh.joints import NUM_JOINTS
-from scripts.label_photos import HandLabels, evenly, label, labels_of, see, write_hand
+from scripts.label_photos import LEAST_HANDS, HandLabels, evenly, label, labels_of, see, write_hand
+from scripts.measure_crops import measured_offsets
 from utils.template import ROOT
 
 PHOTOS = ("palm", "back", "left")
@@ -41,7 +43,7 @@ def labelled(find, tmp_path_factory):
     with (photos / "index.csv").open("w", newline="") as file:
         rows = csv.DictWriter(file, ["file", "source", "split", *points])
         rows.writeheader()
-        for name in PHOTOS:
+        for name in PHOTOS * (LEAST_HANDS // len(PHOTOS) + 1):
             image = read_image(ROOT / f"images/{name}_img.jpg")
             cv2.imwrite(str(photos / f"{name}.png"), image[..., ::-1])
             about = find.detector(image)[0].landmarks_px.round().ravel()
@@ -56,13 +58,13 @@ def labelled(find, tmp_path_factory):
 
 
 def test_clear_hands_are_labelled_and_noise_is_not(labelled):
-    assert len(list(labelled.glob("*.ply"))) == len(PHOTOS)
+    assert len(list(labelled.glob("*.ply"))) == LEAST_HANDS + 1
     assert (labelled / "sheet.png").is_file()
 
 
 def test_training_reads_meshes_that_lie_on_the_hands(labelled, template):
     data = KeypointFiles(labelled, template.num_vertices[0])
-    assert len(data) == 4  # as many of either source
+    assert len(data) == 4 * (LEAST_HANDS + 1) // 3  # as many of either source
     for index in range(len(data)):
         sample = data.read(index)
         placed = sample.vertices_m + data.hands[index]["xyz"][0]
@@ -76,10 +78,24 @@ def test_training_reads_meshes_that_lie_on_the_hands(labelled, template):
 def test_a_hand_on_which_both_networks_contradict_each_other_is_not_labelled(find, about_palm):
     folder, row = about_palm
     hand = see(find, folder, row)
-    other = replace(hand, vertices_m=hand.vertices_m[::-1])
-    labels = labels_of([hand, hand, other], load_hand_model())
+    turned = hand.vertices_m - hand.vertices_m.mean(axis=0)
+    turned = turned[:, [1, 0, 2]] * [1, -1, 1] + hand.vertices_m.mean(axis=0)
+    others = [replace(hand, vertices_m=vertices) for vertices in (hand.vertices_m[::-1], turned)]
+    labels = labels_of([hand] * LEAST_HANDS + others, load_hand_model())
     assert labels[0].has_mesh
-    assert labels[2] is None
+    assert labels[LEAST_HANDS:] == [None, None]
+
+
+def test_a_few_hands_are_not_enough(find, about_palm):
+    folder, row = about_palm
+    with pytest.raises(InputError, match="sure of 1 crops; expected at least"):
+        labels_of([see(find, folder, row)], load_hand_model())
+
+
+def test_where_the_teachers_joints_are_is_measured_on_generated_hands(find, rendered_freihand):
+    offsets = measured_offsets(find, rendered_freihand)
+    assert offsets.shape == (NUM_JOINTS, 4)
+    assert np.isfinite(offsets).all()
 
 
 def test_of_a_hand_that_the_mesh_contradicts_only_landmarks_are_written(find, about_palm, tmp_path, template):

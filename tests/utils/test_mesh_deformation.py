@@ -14,7 +14,7 @@ def hand(template):
 
 @pytest.fixture(scope="module")
 def movement(hand):
-    return smooth_movement(*hand)
+    return smooth_movement(hand[0].faces, hand[1])
 
 
 def bending(mesh, moved):
@@ -40,6 +40,7 @@ def test_no_other_movement_with_the_same_points_is_smoother(movement, hand):
     rng = np.random.default_rng(1)
     moved = movement @ rng.normal(0, 0.005, (len(regressor), 3))
     for _ in range(5):
-        other = rng.normal(0, 1e-4, moved.shape)
+        other = rng.normal(0, 1e-3, moved.shape)
         other -= np.linalg.pinv(regressor) @ regressor @ other  # leaves the points where they are
-        assert bending(mesh, moved + other) > bending(mesh, moved)
+        slope = bending(mesh, moved + other) - bending(mesh, moved - other)
+        assert abs(slope) < 1e-3 * bending(mesh, other)

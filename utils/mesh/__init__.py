@@ -1,1 +1,1 @@
-"""The mesh hierarchy: neighbourhood order, spirals, decimation and up-sampling."""
+"""The mesh hierarchy: neighbourhood order, spirals, decimation and up-sampling; and meshes bent to points."""
