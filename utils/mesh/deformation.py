@@ -2,6 +2,8 @@
 
 import numpy as np
 
+from utils.mesh.half_edge import HalfEdgeMesh
+
 HOLD = 1e4  # weight of the points against smoothness
 
 
@@ -12,12 +14,13 @@ def smooth_movement(faces: np.ndarray, regressor: np.ndarray) -> np.ndarray:
     Methods, 2008, with uniform weights) and of what the points miss.
 
     Args:
-        faces: (F, 3), every vertex in one of them at least.
+        faces: (F, 3) of a manifold, every vertex in one of them at least.
         regressor: (P, V), vertices to points.
     """
-    neighbours = np.zeros((regressor.shape[1], regressor.shape[1]))
-    for first, second in ((0, 1), (1, 2), (2, 0)):
-        neighbours[faces[:, first], faces[:, second]] = neighbours[faces[:, second], faces[:, first]] = 1
-    laplacian = np.eye(len(neighbours)) - neighbours / neighbours.sum(axis=1, keepdims=True)
+    laplacian = np.eye(regressor.shape[1])
+    mesh = HalfEdgeMesh(len(laplacian), faces)
+    for vertex, row in enumerate(laplacian):
+        ring = list(mesh.neighbours(vertex))
+        row[ring] = -1 / len(ring)
     matrix = laplacian.T @ laplacian + HOLD * regressor.T @ regressor
     return np.linalg.solve(matrix, HOLD * regressor.T)
