@@ -13,7 +13,6 @@ Every source gets as many entries: small ones are repeated.
 """
 
 import argparse
-import csv
 import sys
 from collections import Counter
 from collections.abc import Sequence
@@ -28,6 +27,7 @@ from tqdm import tqdm
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
+from datasets.crop_index import Crop, read_crops  # noqa: E402
 from datasets.keypoints import ANNOTATIONS  # noqa: E402
 from datasets.synthesis.contact_sheet import contact_sheet, labelled  # noqa: E402
 from datasets.teacher import TaughtHand, averaged_landmarks, mean_joints  # noqa: E402
@@ -39,7 +39,6 @@ from handmesh.files import atomic_write, write_json  # noqa: E402
 from handmesh.geometry import project, to_network_input  # noqa: E402
 from handmesh.hand_model import HandModel, load_hand_model  # noqa: E402
 from handmesh.images import read_image  # noqa: E402
-from handmesh.joints import NUM_JOINTS  # noqa: E402
 from handmesh.view import view_of  # noqa: E402
 from utils.mesh.deformation import smooth_movement  # noqa: E402
 
@@ -59,14 +58,14 @@ class SeenHand:
     """A hand of a photo, mirrored if it is a left one.
 
     Attributes:
-        row: of the index.
+        crop: that it is in.
         K: (3, 3), assumed.
         taught: what the teacher says.
         left: whether it is a left one.
         vertices_m: (V, 3), the network's mesh.
     """
 
-    row: dict[str, str]
+    crop: Crop
     K: np.ndarray
     taught: TaughtHand
     left: bool
@@ -89,11 +88,6 @@ class HandLabels:
     has_mesh: bool
 
 
-def landmarks_of(row: dict[str, str]) -> np.ndarray:
-    """About where the joints (21, 2) of a row of the index are."""
-    return np.array([[float(row[f"{axis}{joint}"]) for axis in "xy"] for joint in range(NUM_JOINTS)])
-
-
 def is_sure(taught: TaughtHand) -> bool:
     """Whether the teacher's looks agree on a hand and on its side."""
     side = max(taught.right, 1 - taught.right)
@@ -110,10 +104,10 @@ def as_right(image: np.ndarray, left: bool) -> np.ndarray:
     return np.ascontiguousarray(image[:, ::-1]) if left else image
 
 
-def see(find: HandFinder, folder: Path, row: dict[str, str]) -> SeenHand | None:
+def see(find: HandFinder, crop: Crop) -> SeenHand | None:
     """What teacher and network say of a crop; None where the teacher is not sure."""
-    image = read_image(folder / row["file"])
-    taught = averaged_landmarks(find.detector, image, landmarks_of(row))
+    image = read_image(crop.path)
+    taught = averaged_landmarks(find.detector, image, crop.landmarks_px)
     if not is_sure(taught):
         return None
     left, (height, width) = taught.right < 0.5, image.shape[:2]
@@ -124,7 +118,7 @@ def see(find: HandFinder, folder: Path, row: dict[str, str]) -> SeenHand | None:
     crops = [to_network_input(view.cut(image, K), about.mean, about.std) for view in views]
     hands = find.predictor.predict(np.stack(crops), np.stack([view.K for view in views]))
     meshes = [view.to_picture_frame(vertices) for view, vertices in zip(views, hands.vertices_m, strict=True)]
-    return SeenHand(row, K, taught, left, np.mean(meshes, axis=0))
+    return SeenHand(crop, K, taught, left, np.mean(meshes, axis=0))
 
 
 def labels_of(hands: Sequence[SeenHand], model: HandModel) -> list[HandLabels | None]:
@@ -172,11 +166,10 @@ def evenly(entries: dict[str, list[dict]]) -> list[dict]:
 
 def label(photos: Path, folder: Path, find: HandFinder) -> None:
     """Write the labels of all crops of an index that can be labelled."""
-    with (photos / "index.csv").open(newline="") as file:
-        rows = [row for row in csv.DictReader(file) if row["split"] == "train"]
+    crops = read_crops(photos, "train")
     folder.mkdir(parents=True, exist_ok=True)
     model = load_hand_model()
-    looks = (see(find, photos, row) for row in tqdm(rows, unit="photo", dynamic_ncols=True))
+    looks = (see(find, crop) for crop in tqdm(crops, unit="photo", dynamic_ncols=True))
     hands = [hand for hand in looks if hand is not None]
     entries: dict[str, list[dict]] = {}
     meshes: Counter[str] = Counter()
@@ -184,8 +177,8 @@ def label(photos: Path, folder: Path, find: HandFinder) -> None:
     for hand, labels in zip(hands, labels_of(hands, model), strict=True):
         if labels is None:
             continue
-        source, written = hand.row["source"], sum(map(len, entries.values()))
-        image = as_right(read_image(photos / hand.row["file"]), hand.left)
+        source, written = hand.crop.source, sum(map(len, entries.values()))
+        image = as_right(read_image(hand.crop.path), hand.left)
         entries.setdefault(source, []).append(write_hand(folder, written, image, hand.K, labels, model.faces))
         meshes[source] += labels.has_mesh
         if written % SHEET_STEP == 0:
@@ -195,17 +188,16 @@ def label(photos: Path, folder: Path, find: HandFinder) -> None:
     write_json(folder / ANNOTATIONS, evenly(entries))
     with atomic_write(folder / "sheet.png") as file:
         file.write(cv2.imencode(".png", contact_sheet(pictures)[..., ::-1])[1].tobytes())
-    sure = Counter(hand.row["source"] for hand in hands)
-    for source, count in Counter(row["source"] for row in rows).items():
+    sure = Counter(hand.crop.source for hand in hands)
+    for source, count in Counter(crop.source for crop in crops).items():
         kept = f"{len(entries.get(source, ()))} labelled, {meshes[source]} of them with a mesh"
         print(f"{source}: {count} crops, the teacher is sure of {sure[source]}, {kept}")
 
 
 def pictured(image: np.ndarray, K: np.ndarray, labels: HandLabels, faces: np.ndarray) -> np.ndarray:
     """A hand with its labels, for the sheet; without a silhouette where its mesh is none."""
-    mask = silhouette(labels.vertices_m, faces, K, *image.shape[:2])
-    if not labels.has_mesh:
-        mask = np.zeros_like(mask)
+    shape = image.shape[:2]
+    mask = silhouette(labels.vertices_m, faces, K, *shape) if labels.has_mesh else np.zeros(shape, np.uint8)
     scale = 224 / max(mask.shape)
     return labelled(_resized(image), np.uint8(_resized(mask) > 127), labels.points_px * scale)
 
@@ -225,7 +217,10 @@ def main() -> None:
     parser.add_argument("labels", type=Path, help="folder to write")
     parser.add_argument("--network", type=Path, default=SHIPPED, help="mobile network whose meshes take part")
     arguments = parser.parse_args()
-    label(arguments.photos, arguments.labels, load(arguments.network))
+    try:
+        label(arguments.photos, arguments.labels, load(arguments.network))
+    except InputError as error:
+        sys.exit(f"error: {error}")
 
 
 if __name__ == "__main__":

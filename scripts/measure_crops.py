@@ -10,7 +10,6 @@ generated data, `--calibration`.
 """
 
 import argparse
-import csv
 import sys
 from pathlib import Path
 
@@ -20,13 +19,14 @@ from tqdm import tqdm
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
+from datasets.crop_index import Crop, read_crops  # noqa: E402
 from datasets.freihand_rows import read_rows  # noqa: E402
 from datasets.teacher import as_our_joints, averaged_landmarks, fit_offsets  # noqa: E402
 from handmesh import SHIPPED, HandFinder, load  # noqa: E402
 from handmesh.geometry import project  # noqa: E402
 from handmesh.images import read_image  # noqa: E402
 from handmesh.joints import NUM_JOINTS  # noqa: E402
-from scripts.label_photos import MAX_SPREAD, MIN_PRESENCE, assumed_intrinsics, is_sure, landmarks_of  # noqa: E402
+from scripts.label_photos import MAX_SPREAD, MIN_PRESENCE, assumed_intrinsics, is_sure  # noqa: E402
 
 
 def measured_offsets(find: HandFinder, root: Path, count: int = 500) -> np.ndarray:
@@ -42,28 +42,28 @@ def measured_offsets(find: HandFinder, root: Path, count: int = 500) -> np.ndarr
     return fit_offsets(landmarks[sure], joints[sure], K[sure])
 
 
-def measure(find: HandFinder, photos: Path, rows: list[dict[str, str]], offsets: np.ndarray) -> None:
-    """Print what was measured of the rows of an index."""
+def measure(find: HandFinder, crops: list[Crop], offsets: np.ndarray) -> None:
+    """Print what was measured of crops."""
     distances, other_side, lost, unsure = [], [], [], 0
-    for row in tqdm(rows, unit="photo", dynamic_ncols=True):
-        image = read_image(photos / row["file"])
-        taught = averaged_landmarks(find.detector, image, landmarks_of(row))
+    for crop in tqdm(crops, unit="photo", dynamic_ncols=True):
+        image = read_image(crop.path)
+        taught = averaged_landmarks(find.detector, image, crop.landmarks_px)
         if not is_sure(taught):
             unsure += 1
             continue
         K = assumed_intrinsics(*image.shape[:2])
         hands = find(image, K)
         if not hands:
-            lost.append(row["file"])
+            lost.append(crop.path.name)
             continue
         hand = min(hands, key=lambda one: np.linalg.norm(one.joints_px - taught.landmarks_px))
         if (hand.side == "right") != (taught.right > 0.5):
-            other_side.append(f"{row['file']} {hand.side_probability:.2f}")
+            other_side.append(f"{crop.path.name} {hand.side_probability:.2f}")
         wanted = as_our_joints(taught.landmarks_px[None], offsets, hand.joints_m[None], K[None])[0]
         size = np.ptp(taught.landmarks_px, axis=0).max()
         distances.append(np.linalg.norm(hand.joints_px - wanted, axis=1).mean() / size)
     counted = len(distances) + len(lost)
-    print(f"{len(rows)} crops, MediaPipe's network agrees with itself on {counted}; {len(lost)} hands not found")
+    print(f"{len(crops)} crops, MediaPipe's network agrees with itself on {counted}; {len(lost)} hands not found")
     middle, high = np.percentile(distances, [50, 95])
     spread = f"mean {np.mean(distances):.1%} median {middle:.1%} 95 % {high:.1%}"
     print(f"joints from its landmarks: {spread} of the hand's box")
@@ -78,11 +78,9 @@ def main() -> None:
     parser.add_argument("--calibration", type=Path, required=True, help="generated data with an evaluation part")
     parser.add_argument("--network", type=Path, default=SHIPPED)
     arguments = parser.parse_args()
-    with (arguments.photos / "index.csv").open(newline="") as file:
-        rows = [row for row in csv.DictReader(file) if row["split"] == arguments.split]
-    rows = [row for row in rows if arguments.source in (None, row["source"])]
+    crops = read_crops(arguments.photos, arguments.split, arguments.source)
     find = load(arguments.network)
-    measure(find, arguments.photos, rows, measured_offsets(find, arguments.calibration))
+    measure(find, crops, measured_offsets(find, arguments.calibration))
 
 
 if __name__ == "__main__":
