@@ -32,7 +32,7 @@ def as_boxes(boxes: Any, height: int, width: int) -> np.ndarray:
     """Boxes (N, 4) of hands in a picture of this size: left, top, right, bottom in pixels. Raises InputError."""
     expected = "boxes: expected [[left, top, right, bottom], ...] in pixels"
     try:
-        found = np.array(boxes, np.float64).reshape(-1, 4) if len(np.shape(boxes)) == 2 else None
+        found = np.array(boxes, np.float64).reshape(len(boxes), 4)
     except (TypeError, ValueError):
         found = None
     if found is None or not np.isfinite(found).all():

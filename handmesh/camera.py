@@ -17,6 +17,7 @@ USUAL_FOV_DEGREES = (5.0, 150.0)  # beyond them a K probably belongs to another 
 PLAUSIBLE_FOCAL_35MM = (8.0, 1200.0)
 FROM_FILE, FROM_EXIF, FROM_FOV, GIVEN = "file", "exif", "fov", "given"
 SHARED_NAME = "K"  # of a file that holds for all pictures of its folder
+NAME_ENDING = "_img"  # of the released demo images; not part of the name
 
 Intrinsics = np.ndarray | Mapping | list | tuple
 
@@ -74,7 +75,6 @@ def camera_of(K: Intrinsics | Camera | None, height: int, width: int) -> Camera:
 
 def find_camera(
     path: Path,
-    name: str,
     height: int,
     width: int,
     fov_degrees: float = DEFAULT_FOV_DEGREES,
@@ -83,14 +83,16 @@ def find_camera(
     """The camera of an upright image.
 
     Args:
-        path: of the image; `NAME_K` and then `K`, each with one of `SUFFIXES`, are looked for beside it.
+        path: of the image, `NAME` or `NAME_img`; `NAME_K` and then `K`, each with one of `SUFFIXES`, are looked for
+            beside it.
         fov_degrees: across the longer side, where neither a file nor EXIF data says more.
         shared: a file that holds where there is no `NAME_K`.
 
     Raises:
         InputError: there is such a file, and it does not hold intrinsics.
     """
-    beside = [path.parent / f"{stem}{suffix}" for stem in (f"{name}_K", SHARED_NAME) for suffix in SUFFIXES]
+    own_name = f"{path.stem.removesuffix(NAME_ENDING)}_K"
+    beside = [path.parent / f"{stem}{suffix}" for stem in (own_name, SHARED_NAME) for suffix in SUFFIXES]
     own, common = beside[: len(SUFFIXES)], beside[len(SUFFIXES) :]
     for file in (*own, *(common if shared is None else [shared])):
         if file.exists() or file is shared:

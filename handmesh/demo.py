@@ -77,7 +77,8 @@ def run(find: HandFinder, sources: Sequence[Path], results: Path, settings: Demo
         try:
             pages.append(process(entry, find, results, settings))
         except Exception as error:  # whatever is wrong with one image, the others are done
-            message = str(error) if isinstance(error, InputError) else f"{entry.path}: {error!r}"
+            message = str(error) if isinstance(error, InputError) else repr(error)
+            message = message if str(entry.path) in message else f"{entry.path}: {message}"
             skipped.append(message)
             pages.append(GalleryEntry(entry.name, (), warning=f"skipped: {message}"))
     seconds = time.perf_counter() - started
@@ -99,7 +100,7 @@ def process(entry: ImageEntry, find: HandFinder, folder: Path, settings: DemoSet
     """Write the files of one image and say what is in them. Raises InputError."""
     image = entry.read()
     height, width = image.shape[:2]
-    camera = find_camera(entry.path, entry.name, height, width, settings.fov_degrees, settings.K)
+    camera = find_camera(entry.path, height, width, settings.fov_degrees, settings.K)
     hands = find(
         image,
         camera,

@@ -4,6 +4,7 @@ import errno
 import hashlib
 import json
 import os
+import re
 import shutil
 import tempfile
 from collections.abc import Iterable, Iterator
@@ -60,6 +61,13 @@ def remove_leftovers(path: Path) -> None:
     leftovers = path.glob(".*.tmp") if path.is_dir() else path.parent.glob(f".{path.name}.*.tmp")
     for leftover in leftovers:
         shutil.rmtree(leftover, ignore_errors=True)
+
+
+def remove_matching(folder: Path, pattern: str) -> None:
+    """Remove the files of a folder whose whole names match a regular expression: results of an earlier run."""
+    for path in folder.iterdir() if folder.is_dir() else ():
+        if re.fullmatch(pattern, path.name):
+            path.unlink(missing_ok=True)
 
 
 def write_json(path: str | Path, value: Any, indent: int | None = None) -> None:

@@ -1,13 +1,15 @@
 """From any picture to the hands in it, in front of its camera: detection, a camera for each hand, the network."""
 
+import os
 from collections.abc import Sequence
 from functools import partial
+from pathlib import Path
 from typing import cast
 
 import numpy as np
 
 from handmesh.arguments import HAND_LENGTH_M, as_boxes, as_choice, as_number, mirrored_boxes
-from handmesh.camera import Camera, Intrinsics, camera_of
+from handmesh.camera import Camera, Intrinsics, camera_of, find_camera
 from handmesh.confidence import log_odds, log_residual
 from handmesh.detector import DETECT, SAME_HAND_SHARE, FoundHand, HandDetector
 from handmesh.geometry import fit_square, to_network_input
@@ -69,8 +71,9 @@ class HandFinder:
 
         Args:
             image: upright, see `handmesh.images.as_image`.
-            K: intrinsics in pixels, see `handmesh.intrinsics.as_intrinsics`; None takes a field of view of 65 degrees
-                across the longer side, and then distances are only as good as that guess.
+            K: intrinsics in pixels, see `handmesh.intrinsics.as_intrinsics`; None takes what `find_camera` finds beside
+                or in a file, otherwise a field of view of 65 degrees across the longer side, and then distances are
+                only as good as that guess.
             detect: see `HandDetector`. `never` gives a network of the paper the central square as it is, which is also
                 what None means for it; None is `auto` otherwise.
             hand: `right` or `left` where that is known; `auto` decides by how it looks.
@@ -88,7 +91,8 @@ class HandFinder:
             return [self(one, K, detect, hand, hand_length_m, mirrored, boxes) for one in several]  # type: ignore[misc]
         pixels = as_image(image)
         height, width = pixels.shape[:2]
-        camera = camera_of(K, height, width)
+        named = K is None and isinstance(image, str | os.PathLike)
+        camera = find_camera(Path(image), height, width) if named else camera_of(K, height, width)
         hand = as_choice("hand", hand, ("auto", RIGHT, LEFT))
         detect = None if detect is None else as_choice("detect", detect, DETECT)
         if hand_length_m is not None:

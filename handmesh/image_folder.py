@@ -8,12 +8,11 @@ from pathlib import Path
 
 import numpy as np
 
-from handmesh.camera import SHARED_NAME
+from handmesh.camera import NAME_ENDING, SHARED_NAME
 from handmesh.errors import InputError
 from handmesh.images import IMAGE_SUFFIXES, PILLOW_SUFFIXES, read_image
 from handmesh.intrinsics import SUFFIXES as INTRINSICS_SUFFIXES
 
-NAME_ENDING = "_img"  # of the released demo images; not part of the name
 MIN_SIDE_PX = 16
 SUFFIXES = (*IMAGE_SUFFIXES, *PILLOW_SUFFIXES)
 RESULT_ENDINGS = (

@@ -29,9 +29,7 @@ def as_image(picture: Any, source: str = "image") -> np.ndarray:
     if isinstance(picture, str | os.PathLike):
         return read_image(Path(picture))
     if hasattr(picture, "getexif") and hasattr(picture, "convert"):
-        from PIL import ImageOps
-
-        return np.array(ImageOps.exif_transpose(picture).convert("RGB"))
+        return _from_pillow(picture, source)
     pixels: np.ndarray = np.asarray(picture) if hasattr(picture, "__array__") else np.empty(0)
     if pixels.ndim == 2:
         pixels = pixels[..., None]
@@ -45,7 +43,7 @@ def as_image(picture: Any, source: str = "image") -> np.ndarray:
 def _as_bytes(pixels: np.ndarray, source: str) -> np.ndarray:
     if pixels.dtype == np.uint8:
         return pixels
-    if pixels.dtype == np.uint16:
+    if pixels.dtype.kind == "u" and pixels.dtype.itemsize == 2:  # of either byte order
         return (pixels >> 8).astype(np.uint8)
     if pixels.dtype.kind != "f":
         raise InputError(f"{source}: pixels of type {pixels.dtype}, expected {EXPECTED}")
@@ -78,6 +76,18 @@ def read_image(path: Path, flags: int = cv2.IMREAD_COLOR_RGB) -> np.ndarray:
     return image
 
 
+def _from_pillow(picture: Any, source: str) -> np.ndarray:
+    from PIL import ImageOps
+
+    try:
+        upright = ImageOps.exif_transpose(picture)
+        if upright.mode.startswith(("I", "F")):  # Pillow would clip these to what 8 bits hold
+            return as_image(np.asarray(upright), source)
+        return np.array(upright.convert("RGB"))
+    except OSError as error:
+        raise InputError(f"{source}: cannot be read as an image ({error})") from error
+
+
 def _read_with_pillow(path: Path) -> np.ndarray:
     from PIL import Image
 
@@ -88,8 +98,11 @@ def _read_with_pillow(path: Path) -> np.ndarray:
     except ImportError:
         if path.suffix.lower() != ".avif":
             raise InputError(f"{path}: reading {path.suffix} needs pillow-heif: pip install pillow-heif") from None
-    with Image.open(path) as image:
-        return as_image(image, str(path))
+    try:
+        with Image.open(path) as image:
+            return as_image(image, str(path))
+    except Image.DecompressionBombError as error:
+        raise InputError(f"{path}: too large ({error})") from error
 
 
 def files_in(folder: Path, suffixes: tuple[str, ...] = IMAGE_SUFFIXES) -> list[Path]:

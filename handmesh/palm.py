@@ -102,7 +102,7 @@ class PalmDetector:
         values = (np.array([getattr(palm, name) for palm in palms]) for name in ("score", "box_px", "keypoints_px"))
         return [Palm(*palm) for palm in _merged(*values)] if palms else []
 
-    def __call__(self, image: np.ndarray, min_score: float = MIN_SCORE) -> list[Palm]:
+    def __call__(self, image: np.ndarray) -> list[Palm]:
         """Palms in an RGB image (H, W, 3) uint8, best first."""
         height, width = image.shape[:2]
         scale = INPUT_PX / max(height, width)
@@ -114,7 +114,7 @@ class PalmDetector:
         found = self.network({"image": unit_range(canvas)})
         values, logits = found["boxes"], found["scores"].ravel()
         scores = 1 / (1 + np.exp(-logits.clip(-60, 60)))
-        chosen = np.flatnonzero(scores > min_score)
+        chosen = np.flatnonzero(scores > MIN_SCORE)
         values, scores = values.reshape(-1, 4 + 2 * KEYPOINTS)[chosen], scores[chosen]
         points = values.reshape(-1, 2 + KEYPOINTS, 2) / INPUT_PX
         points[:, [0, *range(2, 2 + KEYPOINTS)]] += self.anchors[chosen, None]

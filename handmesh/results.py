@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 
 from handmesh.drawing.photo import draw_overlay, number_hands, plot_photo
-from handmesh.files import atomic_write
+from handmesh.files import atomic_write, remove_matching
 from handmesh.glb import write_glb
 from handmesh.hand import Hand
 from handmesh.hand_files import write_hands, write_mesh
@@ -36,7 +36,8 @@ def write_results(
     Raises:
         InputError: a file cannot be written.
     """
-    _remove_meshes(folder, entry.name)
+    # An earlier run may have found more hands.
+    remove_matching(folder, re.escape(entry.name) + r"(_(left|right)(_\d+)?\.(ply|obj)|\.glb)")
     written: list[str] = []
     for name in RESULTS:
         if name in save:
@@ -106,12 +107,3 @@ RESULTS: dict[str, Callable[..., list[str]]] = {
     "glb": _glb,
 }
 """Name of a result and what writes it; the first are shown in the gallery."""
-
-
-def _remove_meshes(folder: Path, name: str) -> None:
-    """Remove the meshes of an earlier run, which may have found more hands."""
-    ours = re.compile(re.escape(name) + r"(_(left|right)(_\d+)?\.(ply|obj)|\.glb)")
-    if folder.is_dir():
-        for path in folder.iterdir():
-            if ours.fullmatch(path.name):
-                path.unlink(missing_ok=True)

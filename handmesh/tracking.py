@@ -9,6 +9,7 @@ from itertools import count
 
 import numpy as np
 
+from handmesh.arguments import HAND_LENGTH_M, as_number
 from handmesh.camera import Camera, Intrinsics, camera_of
 from handmesh.confidence import log_odds
 from handmesh.detector import MIN_PRESENCE, SAME_HAND_SHARE, FoundHand, roi_around
@@ -96,8 +97,11 @@ class _Track:
     shown: HandPose = field(init=False)
 
     def moved_since(self, time_s: float) -> np.ndarray:
-        """How far (3,) the hand should be from where it was seen: it goes on, and comes to rest."""
-        return self.velocity * FADE_SECONDS * (1 - np.exp((self.seen_s - time_s) / FADE_SECONDS))
+        """How far (3,) the hand should be from where it was seen: it goes on, and comes to rest, before the camera."""
+        moved = self.velocity * FADE_SECONDS * (1 - np.exp((self.seen_s - time_s) / FADE_SECONDS))
+        depth_m = min(self.pose.wrist_position_m[2], self.shown.wrist_position_m[2])
+        moved[2] = np.clip(moved[2], depth_m * (1 / LARGEST_DEPTH_STEP - 1), depth_m * (LARGEST_DEPTH_STEP - 1))
+        return moved
 
     def joints_at(self, time_s: float) -> np.ndarray:
         """Where the joints (21, 3) should be."""
@@ -134,7 +138,7 @@ class Tracker:
         mirrored: the frames are mirror images, see `HandFinder`.
 
     Raises:
-        InputError: the network's mesh is not the open hand's.
+        InputError: the network's mesh is not the open hand's, or the length is not a hand's.
     """
 
     def __init__(
@@ -148,6 +152,8 @@ class Tracker:
         if not find.has_pose:
             raise InputError("tracking needs a network trained on template/open_hand, and this one was not")
         self.find, self.K, self.smooth, self.mirrored = find, K, smooth, mirrored
+        if hand_length_m is not None:
+            hand_length_m = as_number("hand_length_m", hand_length_m, HAND_LENGTH_M, "metres")
         self.hand_length_m = hand_length_m
         self._numbers = count(1)
         self._tracks: list[_Track] = []

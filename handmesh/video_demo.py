@@ -109,7 +109,7 @@ def _live(
 def _camera(frames: VideoFile | CameraStream, height: int, width: int, settings: DemoSettings) -> Camera:
     """The intrinsics of a video: of a file beside it, of the settings, or a field of view."""
     if isinstance(frames, VideoFile):
-        return find_camera(frames.path, frames.path.stem, height, width, settings.fov_degrees, settings.K)
+        return find_camera(frames.path, height, width, settings.fov_degrees, settings.K)
     if settings.K is not None:
         return Camera(read_intrinsics(settings.K, height, width), FROM_FILE)
     return Camera(from_fov(height, width, settings.fov_degrees), FROM_FOV)

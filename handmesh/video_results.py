@@ -2,7 +2,7 @@
 video with the meshes over it."""
 
 import csv
-import glob
+import re
 import tempfile
 from collections.abc import Sequence
 from contextlib import ExitStack
@@ -16,7 +16,7 @@ from handmesh.bvh import bvh_text
 from handmesh.drawing.angles import plot_angles
 from handmesh.drawing.photo import draw_overlay
 from handmesh.errors import InputError
-from handmesh.files import atomic_write, replaced
+from handmesh.files import atomic_write, remove_matching, replaced
 from handmesh.hand import RIGHT
 from handmesh.hand_model import load_hand_model
 from handmesh.joints import JOINT_NAMES, NUM_JOINTS
@@ -94,8 +94,7 @@ class VideoResults:
                 file.write(cv2.imencode(".png", plot_angles(tracks)[..., ::-1])[1].tobytes())
             with atomic_write(self.path.with_name(f"{self.path.name}.glb")) as file:
                 file.write(animated_glb(tracks, self.faces))
-            for old in self.path.parent.glob(f"{glob.escape(self.path.name)}_*_*.bvh"):
-                old.unlink()
+            remove_matching(self.path.parent, re.escape(self.path.name) + r"_(left|right)_\d+\.bvh")
             for name, own in tracks.items():
                 with atomic_write(self._file(f"{name}.bvh"), "w") as text:
                     text.write(bvh_text(own))

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Fit what the detector, the mobile network, the landmarks and the mesh each say about the side of a hand.
 
-    python scripts/fit_sides.py --data_dir data/Fresh
+    python scripts/fit_sides.py
 
 Prints weights for `handmesh.finder.SIDE_WEIGHTS`: logistic regression on held-out images of right hands, each seen as a
 right and as a left one, and how often they are wrong, cross-validated.
@@ -19,6 +19,7 @@ sys.path.insert(0, str(ROOT))
 
 from datasets.freihand_rows import read_rows  # noqa: E402
 from handmesh import SHIPPED, HandFinder, load  # noqa: E402
+from handmesh.errors import without_traceback  # noqa: E402
 from handmesh.finder import side_features  # noqa: E402
 from handmesh.images import read_image  # noqa: E402
 from scripts.logistic import logistic_weights  # noqa: E402
@@ -46,7 +47,7 @@ def fit(rows: np.ndarray) -> np.ndarray:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--network", type=Path, default=SHIPPED)
-    parser.add_argument("--data_dir", type=Path, default=ROOT / "data/Fresh")
+    parser.add_argument("--data_dir", type=Path, default=ROOT / "data/Mobile/Synthetic")
     parser.add_argument("--images", type=int, default=0, help="how many held-out images; 0: all")
     arguments = parser.parse_args()
     rows = differences(load(arguments.network), arguments.data_dir, arguments.images)
@@ -57,4 +58,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    with without_traceback():
+        main()

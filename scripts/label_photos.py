@@ -34,7 +34,7 @@ from datasets.teacher import TaughtHand, averaged_landmarks, mean_joints  # noqa
 from handmesh import SHIPPED, HandFinder, load  # noqa: E402
 from handmesh.camera import centered  # noqa: E402
 from handmesh.drawing.mesh import silhouette  # noqa: E402
-from handmesh.errors import InputError  # noqa: E402
+from handmesh.errors import InputError, without_traceback  # noqa: E402
 from handmesh.files import atomic_write, write_json  # noqa: E402
 from handmesh.geometry import project, to_network_input  # noqa: E402
 from handmesh.hand_model import HandModel, load_hand_model  # noqa: E402
@@ -171,10 +171,12 @@ def label(photos: Path, folder: Path, find: HandFinder) -> None:
     model = load_hand_model()
     looks = (see(find, crop) for crop in tqdm(crops, unit="photo", dynamic_ncols=True))
     hands = [hand for hand in looks if hand is not None]
+    all_labels = labels_of(hands, model)
+    (folder / ANNOTATIONS).unlink(missing_ok=True)  # those of an earlier run are not of the images that follow
     entries: dict[str, list[dict]] = {}
     meshes: Counter[str] = Counter()
     pictures = []
-    for hand, labels in zip(hands, labels_of(hands, model), strict=True):
+    for hand, labels in zip(hands, all_labels, strict=True):
         if labels is None:
             continue
         source, written = hand.crop.source, sum(map(len, entries.values()))
@@ -217,11 +219,9 @@ def main() -> None:
     parser.add_argument("labels", type=Path, help="folder to write")
     parser.add_argument("--network", type=Path, default=SHIPPED, help="mobile network whose meshes take part")
     arguments = parser.parse_args()
-    try:
-        label(arguments.photos, arguments.labels, load(arguments.network))
-    except InputError as error:
-        sys.exit(f"error: {error}")
+    label(arguments.photos, arguments.labels, load(arguments.network))
 
 
 if __name__ == "__main__":
-    main()
+    with without_traceback():
+        main()

@@ -20,11 +20,13 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
 from handmesh import SHIPPED, HandFinder, Tracker, load  # noqa: E402
+from handmesh.errors import without_traceback  # noqa: E402
+from handmesh.images import files_in  # noqa: E402
 from handmesh.intrinsics import read_intrinsics  # noqa: E402
 from handmesh.joints import hand_length  # noqa: E402
 from handmesh.tracking import whole_tracks  # noqa: E402
 from handmesh.video import VideoFile  # noqa: E402
-from utils.metrics import fit_similarity, point_errors  # noqa: E402
+from utils.metrics import aligned_error_mm, point_errors  # noqa: E402
 
 SINGLE = "frame by frame"
 WAYS = (SINGLE, "tracked", "live", "whole")  # the last two smoothed, live as of a camera, whole as of a file
@@ -96,7 +98,7 @@ def report(find: HandFinder, clips: list[Path], way: str, length_given: bool, se
         rows["wrist"] += off[np.isfinite(off).all(axis=1), 0].tolist()
         both = there & seen.setdefault(path, there)
         pairs = zip(truth[both], joints[both], strict=True)
-        rows["aligned"] += [1000 * point_errors(one, fit_similarity(one, two)[1]).mean() for one, two in pairs]
+        rows["aligned"] += [aligned_error_mm(one, two) for one, two in pairs]
         rows["camera"] += (1000 * point_errors(truth[both], joints[both]).mean(axis=1)).tolist()
         if there.sum() > len(times) / 2:
             rows["lag"].append(1000 * lag_s(joints, truth, times))
@@ -114,11 +116,12 @@ def main() -> None:
     parser.add_argument("--network", type=Path, default=SHIPPED)
     parser.add_argument("--length_given", action="store_true", help="tell the length of each hand")
     arguments = parser.parse_args()
-    find, clips = load(arguments.network), sorted(arguments.clips.glob("*.mp4"))
+    find, clips = load(arguments.network), files_in(arguments.clips, (".mp4",))
     seen: dict[Path, np.ndarray] = {}
     for way in WAYS:
         report(find, clips, way, arguments.length_given, seen)
 
 
 if __name__ == "__main__":
-    main()
+    with without_traceback():
+        main()

@@ -23,6 +23,7 @@ from datasets.crop_index import Crop, read_crops  # noqa: E402
 from datasets.freihand_rows import read_rows  # noqa: E402
 from datasets.teacher import as_our_joints, averaged_landmarks, fit_offsets  # noqa: E402
 from handmesh import SHIPPED, HandFinder, load  # noqa: E402
+from handmesh.errors import without_traceback  # noqa: E402
 from handmesh.geometry import project  # noqa: E402
 from handmesh.images import read_image  # noqa: E402
 from handmesh.joints import NUM_JOINTS  # noqa: E402
@@ -44,12 +45,11 @@ def measured_offsets(find: HandFinder, root: Path, count: int = 500) -> np.ndarr
 
 def measure(find: HandFinder, crops: list[Crop], offsets: np.ndarray) -> None:
     """Print what was measured of crops."""
-    distances, other_side, lost, unsure = [], [], [], 0
+    distances, other_side, lost = [], [], []
     for crop in tqdm(crops, unit="photo", dynamic_ncols=True):
         image = read_image(crop.path)
         taught = averaged_landmarks(find.detector, image, crop.landmarks_px)
         if not is_sure(taught):
-            unsure += 1
             continue
         K = assumed_intrinsics(*image.shape[:2])
         hands = find(image, K)
@@ -84,4 +84,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    with without_traceback():
+        main()

@@ -25,9 +25,10 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
 from handmesh import SHIPPED, HandFinder, load  # noqa: E402
+from handmesh.errors import without_traceback  # noqa: E402
 from handmesh.images import read_image  # noqa: E402
 from handmesh.joints import hand_length, palm_frames  # noqa: E402
-from utils.metrics import fit_similarity, point_errors  # noqa: E402
+from utils.metrics import aligned_error_mm, fit_similarity, point_errors  # noqa: E402
 
 FOLDS = 5
 FAR_MM = 12.0
@@ -46,12 +47,6 @@ def predict(find: HandFinder, folder: Path, names: np.ndarray, K: np.ndarray) ->
             xyz.append(hands[0].joints_m)
             side.append(hands[0].side)
     return {"found": np.array(found), "xyz": np.array(xyz), "side": np.array(side), "seconds": np.array(seconds)}
-
-
-def aligned_errors(expected: np.ndarray, found: np.ndarray) -> np.ndarray:
-    """Mean error (N,) in mm of the joints of each hand (N, 21, 3) after alignment."""
-    pairs = zip(expected, found, strict=True)
-    return np.array([1000 * point_errors(truth, fit_similarity(truth, one)[1]).mean() for truth, one in pairs])
 
 
 def in_other_definition(expected: np.ndarray, found: np.ndarray) -> np.ndarray:
@@ -79,9 +74,9 @@ def report(expected: np.ndarray, predicted: dict[str, np.ndarray], names: np.nda
     sides, counts = np.unique(predicted["side"], return_counts=True)
     told = ", ".join(f"{count} {side}" for side, count in zip(sides, counts, strict=True))
     print(f"found in {found.sum()} of {len(found)} photos: {told}")
-    raw = aligned_errors(truth, xyz)
     moved = in_other_definition(truth, xyz)
-    errors = {"aligned": raw, "aligned, corrected": aligned_errors(truth, moved)}
+    raw, corrected = (np.array(list(map(aligned_error_mm, truth, joints))) for joints in (xyz, moved))
+    errors = {"aligned": raw, "aligned, corrected": corrected}
     if "in_camera" not in predicted or predicted["in_camera"]:
         errors["in camera space"] = 1000 * point_errors(truth, xyz).mean(axis=1)
         ways = (("hand", xyz, hand_length), ("hand, corrected", moved, hand_length), ("fingers", xyz, finger_length))
@@ -115,4 +110,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    with without_traceback():
+        main()

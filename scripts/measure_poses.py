@@ -20,11 +20,13 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
 from handmesh import SHIPPED, Hand, load  # noqa: E402
+from handmesh.errors import without_traceback  # noqa: E402
 from handmesh.geometry import project  # noqa: E402
+from handmesh.images import files_in  # noqa: E402
 from handmesh.intrinsics import read_intrinsics  # noqa: E402
 from handmesh.skeleton import ANGLE_NAMES, FINGERS, FREE, LIMITS  # noqa: E402
 from handmesh.video import VideoFile  # noqa: E402
-from utils.metrics import fit_similarity, point_errors  # noqa: E402
+from utils.metrics import aligned_error_mm  # noqa: E402
 
 FRAME_STEP = 3  # neighbours look alike
 CLEAR = 0.5  # mean confidence of the landmarks of a finger that is seen
@@ -44,8 +46,8 @@ def measured(hand: Hand, joints_m: np.ndarray, angles: np.ndarray) -> dict[str, 
         "deviations": pose.angle_deviations,
         "seen": clear[FINGER],
         "outside": int(((pose.angles < LOW) | (pose.angles > HIGH)).sum()),
-        "mesh_mm": 1000 * point_errors(joints_m, fit_similarity(joints_m, hand.joints_m)[1]).mean(),
-        "pose_mm": 1000 * point_errors(joints_m, fit_similarity(joints_m, pose.joints_m)[1]).mean(),
+        "mesh_mm": aligned_error_mm(joints_m, hand.joints_m),
+        "pose_mm": aligned_error_mm(joints_m, pose.joints_m),
         "landmarks_px": np.linalg.norm(hand.landmarks_px - wanted_px, axis=1).mean(),
         "mesh_px": np.linalg.norm(hand.joints_px - wanted_px, axis=1).mean(),
         "pose_px": np.linalg.norm(own_px - wanted_px, axis=1).mean(),
@@ -58,7 +60,7 @@ def main() -> None:
     parser.add_argument("--network", type=Path, default=SHIPPED)
     arguments = parser.parse_args()
     find, rows, half = load(arguments.network), [], []
-    for number, path in enumerate(tqdm(sorted(arguments.clips.glob("*.mp4")), unit="clip", dynamic_ncols=True)):
+    for number, path in enumerate(tqdm(files_in(arguments.clips, (".mp4",)), unit="clip", dynamic_ncols=True)):
         with np.load(path.with_name(f"{path.stem}_truth.npz")) as arrays:
             truth = list(zip(arrays["joints_m"], arrays["angles"], strict=True))
         for frame, (joints_m, angles) in list(zip(VideoFile(path), truth, strict=True))[::FRAME_STEP]:
@@ -96,4 +98,5 @@ def report(values: dict[str, np.ndarray], half: np.ndarray) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    with without_traceback():
+        main()

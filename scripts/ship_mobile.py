@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Measure a trained mobile network on held-out images, calibrate its confidence, and pack its weights.
 
-    python scripts/ship_mobile.py out/FreiHAND/mobile/checkpoints/checkpoint_last.pt --data_dir data/Mobile
+    python scripts/ship_mobile.py out/Synthetic+Keypoints/mobile/checkpoints/checkpoint_last.pt
 
 Of several checkpoints, one trained from the other, it takes the mean of the weights. Writes half-precision weights with
 the calibration to `weights/cmr_mobile.pt`, and the network to `handmesh/data/cmr_mobile.onnx`. Half of the images
@@ -27,6 +27,7 @@ sys.path.insert(0, str(ROOT))
 from datasets.freihand_rows import read_rows  # noqa: E402
 from handmesh import SHIPPED, HandFinder, load  # noqa: E402
 from handmesh.confidence import Calibration, confidence_features  # noqa: E402
+from handmesh.errors import without_traceback  # noqa: E402
 from handmesh.files import atomic_write, read_json  # noqa: E402
 from handmesh.images import read_image  # noqa: E402
 from handmesh.joints import NUM_JOINTS, hand_length  # noqa: E402
@@ -35,7 +36,7 @@ from models.export import export_network  # noqa: E402
 from models.weight_file import read_weight_file  # noqa: E402
 from scripts.checksums import write_checksums  # noqa: E402
 from scripts.logistic import deviation_weights, logistic_weights  # noqa: E402
-from utils.metrics import fit_similarity, point_errors  # noqa: E402
+from utils.metrics import aligned_error_mm, point_errors  # noqa: E402
 from utils.template import load_template  # noqa: E402
 
 WEIGHTS = ROOT / "weights/cmr_mobile.pt"
@@ -61,8 +62,7 @@ def measure(find: HandFinder, root: Path, count: int) -> dict[str, np.ndarray]:
         hand = hands[0]
         rows["kind"].append(kinds[index])
         rows["features"].append(confidence_features(hand.residual_px, hand.landmark_confidence))
-        aligned = fit_similarity(joints[index], hand.joints_m)[1]
-        rows["aligned_mm"].append(1000 * point_errors(joints[index], aligned).mean())
+        rows["aligned_mm"].append(aligned_error_mm(joints[index], hand.joints_m))
         rows["camera_mm"].append(1000 * point_errors(joints[index], hand.joints_m).mean())
         length_m = hand_length(joints[index])
         sized = hand.joints_m * (length_m / hand_length(hand.joints_m))
@@ -128,7 +128,7 @@ def write_both(content: dict, weights: Path, network: Path, calibration: Calibra
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("checkpoints", type=Path, nargs="+", metavar="checkpoint")
-    parser.add_argument("--data_dir", type=Path, default=ROOT / "data/Mobile")
+    parser.add_argument("--data_dir", type=Path, default=ROOT / "data/Mobile/Synthetic")
     parser.add_argument("--images", type=int, default=0, help="how many held-out images; 0: all")
     parser.add_argument("--good_mm", type=float, default=10.0)
     parser.add_argument("--weights", type=Path, default=WEIGHTS, help="checkpoint to write")
@@ -174,4 +174,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    with without_traceback():
+        main()

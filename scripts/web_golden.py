@@ -154,7 +154,7 @@ def pictures_golden() -> dict[str, Any]:
     for path in (*sorted(IMAGES.glob("*_img.jpg")), GOLDEN / "exif.jpg"):
         name = path.stem.removesuffix("_img")
         image = read_image(path)
-        camera = find_camera(path, name, *image.shape[:2])
+        camera = find_camera(path, *image.shape[:2])
         hands = find(image, camera if camera.approximate else camera.K)
         with tempfile.TemporaryDirectory() as folder:
             write_hands(Path(folder) / "hands.json", name, image.shape[:2], hands)

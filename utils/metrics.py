@@ -45,6 +45,11 @@ def fit_similarity(target: np.ndarray, source: np.ndarray) -> tuple[Similarity, 
     return Similarity(rotation, scale, target_norm, target_mean, source_mean), aligned
 
 
+def aligned_error_mm(target: np.ndarray, source: np.ndarray) -> float:
+    """Mean distance of points (N, 3) in metres from those of the target after alignment: PA-MPJPE of joints."""
+    return float(1000 * point_errors(target, fit_similarity(target, source)[1]).mean())
+
+
 def align_other_points(points: np.ndarray, transform: Similarity) -> np.ndarray:
     """The official script's way to carry an alignment of the joints over to a mesh of another topology.
 

@@ -23,24 +23,24 @@ def write_photo(path, focal_35mm=None, orientation=None):
 
 def test_file_before_exif_before_field_of_view(tmp_path):
     photo = write_photo(tmp_path / "a.jpg", focal_35mm=26)
-    camera = find_camera(photo, "a", 300, 400)
+    camera = find_camera(photo, 300, 400)
     assert camera.source == "exif"
     assert camera.approximate
     assert camera.K[0, 0] == pytest.approx(26 / math.hypot(36, 24) * 500)
     np.testing.assert_allclose(camera.K[:2, 2], [199.5, 149.5])
     (tmp_path / "a_K.json").write_text(json.dumps({"K": [[500, 0, 200], [0, 500, 150], [0, 0, 1]]}))
-    camera = find_camera(photo, "a", 300, 400)
+    camera = find_camera(photo, 300, 400)
     assert camera.source == "file"
     assert not camera.approximate
     assert camera.K[0, 0] == 500
-    guessed = find_camera(write_photo(tmp_path / "b.jpg"), "b", 300, 400, fov_degrees=90)
+    guessed = find_camera(write_photo(tmp_path / "b.jpg"), 300, 400, fov_degrees=90)
     assert guessed.source == "fov"
     assert guessed.K[0, 0] == pytest.approx(200)
 
 
 @pytest.mark.parametrize("focal", [0, 1, 65535])
 def test_impossible_exif_is_as_good_as_none(tmp_path, focal):
-    assert find_camera(write_photo(tmp_path / "a.jpg", focal_35mm=focal), "a", 300, 400).source == "fov"
+    assert find_camera(write_photo(tmp_path / "a.jpg", focal_35mm=focal), 300, 400).source == "fov"
 
 
 def test_field_of_view_is_that_of_the_longer_side():
@@ -57,4 +57,4 @@ def test_a_file_without_intrinsics_is_named(tmp_path, content):
     photo = write_photo(tmp_path / "a.jpg", focal_35mm=26)
     (tmp_path / "a_K.json").write_text(content)
     with pytest.raises(InputError, match="a_K.json"):
-        find_camera(photo, "a", 300, 400)
+        find_camera(photo, 300, 400)

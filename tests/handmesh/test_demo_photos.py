@@ -66,7 +66,7 @@ def test_every_kind_of_image_gives_the_same_hand(results):
     for name in ("deep", "grey", "cmyk", "turned"):
         (hand,) = hands_of(out, name)
         assert hand["side"] == "right"
-        distance = np.linalg.norm(np.subtract(hand["joints_px"], plain["joints_px"]), axis=1).mean()
+        distance = np.linalg.norm(np.subtract(hand["landmarks_px"], plain["landmarks_px"]), axis=1).mean()
         assert distance < 8, name
 
 
@@ -90,7 +90,7 @@ def test_overlay_and_mask_are_of_the_size_of_the_picture(photos, tmp_path):
     hands = json.loads((tmp_path / "both_vertices.json").read_text())["hands"]
     for number, hand in enumerate(hands, 1):
         assert changed[mask == number].mean() > 0.7
-        x, y = np.mean(hand["joints_projected_px"], axis=0).astype(int)
+        x, y = np.mean(hand["joints_px"], axis=0).astype(int)
         assert mask[y, x] == number
         assert np.shape(hand["vertices_m"]) == (750, 3)
     assert changed[mask == 0].mean() < 0.02

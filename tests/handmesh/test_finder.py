@@ -13,7 +13,7 @@ from handmesh.camera import from_fov
 from handmesh.errors import InputError
 from handmesh.images import read_image
 from handmesh.joints import hand_length
-from utils.metrics import fit_similarity, point_errors
+from utils.metrics import aligned_error_mm, point_errors
 from utils.template import ROOT
 
 IMAGES = 24
@@ -42,16 +42,12 @@ def only(hands):
     return hands[0]
 
 
-def aligned_mm(target, prediction):
-    return 1000 * point_errors(target, fit_similarity(target, prediction)[1]).mean()
-
-
 def test_hands_of_new_images(find_hands, samples):
     errors, away = [], []
     for sample in samples:
         hands = find_hands(sample.image, sample.K, hand="right")
         if hands:
-            errors.append(aligned_mm(sample.joints_m, hands[0].joints_m))
+            errors.append(aligned_error_mm(sample.joints_m, hands[0].joints_m))
             away.append(abs(hands[0].joints_m[0, 2] / sample.joints_m[0, 2] - 1))
     assert len(errors) > 0.8 * IMAGES
     assert np.median(errors) < 12  # a constant pose: 16
@@ -64,7 +60,7 @@ def test_a_mirrored_photo_shows_the_mirrored_left_hand(find_hands, palm):
     left = only(find_hands(np.ascontiguousarray(image[:, ::-1]), K))
     assert (right.side, left.side) == ("right", "left")
     assert 1000 * point_errors(right.joints_m, left.joints_m * [-1, 1, 1]).mean() < 15
-    assert aligned_mm(right.joints_m, left.joints_m * [-1, 1, 1]) < 5
+    assert aligned_error_mm(right.joints_m, left.joints_m * [-1, 1, 1]) < 5
 
 
 @pytest.mark.parametrize("told", [0.9, 0.3, 0.001])

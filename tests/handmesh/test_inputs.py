@@ -46,15 +46,18 @@ def only(hands):
         ("uint16", 0),
         ("grey", 8),
         ("grey with a channel", 8),
+        ("pillow, grey, 16 bits", 8),
     ],
 )
-def test_a_picture_in_any_form_shows_the_same_hand(find, image, kind, off_px):
+def test_a_picture_in_any_form_shows_the_same_hand(find, image, kind, off_px, tmp_path):
+    alone = tmp_path / "palm.jpg"  # without the intrinsics beside it
+    alone.write_bytes(PALM.read_bytes())
     locked = image.copy()
     locked.flags.writeable = False
     grey = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
     forms = {
-        "path": PALM,
-        "text": str(PALM),
+        "path": alone,
+        "text": str(alone),
         "pillow": Image.open(PALM),
         "read-only": locked,
         "rgba": np.dstack([image, np.full(image.shape[:2], 9, np.uint8)]),
@@ -62,6 +65,7 @@ def test_a_picture_in_any_form_shows_the_same_hand(find, image, kind, off_px):
         "uint16": image.astype(np.uint16) * 257,
         "grey": grey,
         "grey with a channel": grey[..., None],
+        "pillow, grey, 16 bits": Image.fromarray(grey.astype(np.uint16) * 257),
     }
     expected = only(find(image))
     found = only(find(forms[kind]))
@@ -109,6 +113,7 @@ def test_what_is_no_picture_is_refused_by_name(find, picture):
         {"hand_length_m": True},
         {"boxes": [[5, 5, 5, 9]]},
         {"boxes": [[1, 2, 3]]},
+        {"boxes": [[10, 20], [100, 200]]},
         {"boxes": "all"},
         {"boxes": [[1e9, 0, 2e9, 5]]},
         {"K": np.zeros((3, 3))},
@@ -155,6 +160,7 @@ def test_boxes_of_hands_are_looked_into_whatever_else_is_there(find, image):
     assert hand.box_px[0] > width
     left, right = find(both, boxes=[[width, 0, 2 * width, 220], [0, 0, width, 220]])
     assert (left.side, right.side) == ("left", "right")
+    assert find(both, boxes=[]) == []
     assert find(both, boxes=np.empty((0, 4))) == []
 
 
@@ -203,15 +209,28 @@ def test_intrinsics_beside_an_image(tmp_path, suffix, name):
         np.savez(path, K=K, distortion=np.zeros(5))
     else:
         np.savetxt(path, K)
-    camera = find_camera(tmp_path / "a.jpg", "a", 480, 640)
+    camera = find_camera(tmp_path / "a_img.jpg", 480, 640)
     assert camera.source == "file"
     np.testing.assert_allclose(camera.K, K)
+
+
+def test_a_picture_named_by_its_path_has_the_intrinsics_beside_it(find, tmp_path):
+    (tmp_path / "hand.jpg").write_bytes(PALM.read_bytes())
+    assert only(find(tmp_path / "hand.jpg")).camera.source == "fov"
+    (tmp_path / "hand_K.json").write_text(json.dumps(K))
+    assert only(find(tmp_path / "hand.jpg")).camera.source == "file"
+
+
+def test_a_pillow_image_cut_short_is_refused(find, tmp_path):
+    (tmp_path / "cut.jpg").write_bytes(PALM.read_bytes()[:2000])
+    with Image.open(tmp_path / "cut.jpg") as cut, pytest.raises(handmesh.InputError, match="cannot be read"):
+        find(cut)
 
 
 def test_a_folder_where_a_file_should_be_is_named(tmp_path):
     (tmp_path / "a_K.json").mkdir()
     with pytest.raises(handmesh.InputError, match=r"a_K\.json"):
-        find_camera(tmp_path / "a.jpg", "a", 480, 640)
+        find_camera(tmp_path / "a.jpg", 480, 640)
 
 
 def test_every_file_of_a_folder_is_an_image_or_named(tmp_path):

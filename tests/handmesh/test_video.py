@@ -16,7 +16,7 @@ from handmesh.hand_model import load_hand_model, rotation_matrices
 from handmesh.pose import HandPose
 from handmesh.skeleton import ANGLE_NAMES
 from handmesh.smoothing import Build, PoseFilter, smooth_track
-from handmesh.tracking import Tracker
+from handmesh.tracking import Tracker, whole_tracks
 from handmesh.video import VideoFile, VideoWriter
 from tests.handmesh.test_detection import picture
 
@@ -166,7 +166,12 @@ def test_a_mirrored_video_shows_the_other_side(find):
 
 
 def test_the_command_writes_arrays_angles_and_the_picture(clip, tmp_path, capsys):
+    others, earlier = tmp_path / "clip_slow_right_1.bvh", tmp_path / "clip_left_9.bvh"
+    others.touch()
+    earlier.touch()
     assert main([str(clip), "-o", str(tmp_path)]) == 0
+    assert others.exists()
+    assert not earlier.exists()
     with np.load(tmp_path / "clip_hands.npz", allow_pickle=False) as rows:
         assert len(rows["frame"]) == 2 * FRAMES
         assert rows["vertices_m"].shape == (2 * FRAMES, 750, 3)
@@ -272,6 +277,22 @@ def test_a_hand_does_not_jump_in_depth(find, monkeypatch):
     (second, *_) = tracker.update(frame(1), 1 / RATE_HZ)
     assert second.bridged
     assert second.joints_m[0, 2] == pytest.approx(first.joints_m[0, 2], rel=0.1)
+
+
+def test_a_hand_that_came_near_fast_is_bridged_before_the_camera(find):
+    tracker, far = Tracker(find, smooth=False), np.full((*SIZE, 3), 190, np.uint8)
+    far[40:264, 200:424] = picture("palm")
+    nearer = cv2.warpAffine(far, cv2.getRotationMatrix2D((312, 152), 0, 1.3), SIZE[::-1], borderValue=(190,) * 3)
+    frames = [tracker.update(image, number / 240) for number, image in enumerate((far, nearer))]
+    frames += [tracker.update(np.full_like(far, 190), time_s) for time_s in np.arange(0.05, 0.5, 0.1)]
+    assert all(hand.bridged for (hand,) in frames[2:])
+    for hands in (frames, whole_tracks(frames)):
+        assert all(hand.joints_m[0, 2] > 0.5 * frames[1][0].joints_m[0, 2] for (hand,) in hands)
+
+
+def test_a_length_that_is_not_a_hands_is_refused(find):
+    with pytest.raises(handmesh.InputError, match="hand_length_m: 18"):
+        Tracker(find, hand_length_m=18)
 
 
 def test_damaged_frames_are_left_out(clip, tmp_path):

@@ -71,10 +71,14 @@ class Track {
     this.shown = pose;
   }
 
-  /** How far (3,) the hand should be from where it was seen: it goes on, and comes to rest. */
+  /** How far (3,) the hand should be from where it was seen: it goes on, and comes to rest, before the camera. */
   movedSince(time_s: number): Float64Array {
     const passed_s = FADE_SECONDS * (1 - Math.exp((this.seen_s - time_s) / FADE_SECONDS));
-    return this.velocity.map((value) => value * passed_s);
+    const moved = this.velocity.map((value) => value * passed_s);
+    const depth_m = Math.min(this.pose.numbers.wristPosition_m[2], this.shown.numbers.wristPosition_m[2]);
+    const [nearer, farther] = [1 / LARGEST_DEPTH_STEP - 1, LARGEST_DEPTH_STEP - 1].map((share) => share * depth_m);
+    moved[2] = Math.min(Math.max(moved[2], nearer), farther);
+    return moved;
   }
 
   /** Where the landmarks (21, 2) of a frame should be. */
