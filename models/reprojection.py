@@ -71,11 +71,7 @@ def refine(
         A `Registration`. Its residual is of the landmarks that are no outliers, or of those that `start` was fitted
         to where nothing better was found; it is no success with fewer than `MIN_LANDMARKS` of either.
     """
-    seen = landmarks_px.sum(-1).isfinite()
-    landmarks_px = torch.where(seen[..., None], landmarks_px, 0.0)  # NaN times zero would be NaN
-    weight = torch.where(seen, weight, 0.0)
     translation, usual = fit_distances(start, joints, landmarks_px, weight, K, image_size)
-    usual = usual & seen
     weight = torch.where(usual, weight, 0.0)
     translation = gauss_newton(translation, joints, landmarks_px, weight, K)
     squared, before = (_distances(_offsets(t, joints, landmarks_px, K)).square() for t in (translation, start))
