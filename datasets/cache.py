@@ -9,10 +9,11 @@ from tqdm import tqdm
 
 from datasets.augmentation import HandSample
 from datasets.freihand_files import FreiHANDFiles, count_numbered
+from datasets.freihand_rows import check_topology
 from datasets.hand_records import hand_record, read_hand
 from datasets.store import Record, Store, locked
 
-VERSION = 2
+VERSION = 3
 THREADS = 4  # decoding releases Python's lock
 DECODED_AT_A_TIME = 128
 
@@ -26,17 +27,19 @@ class CachedHands:
         num_vertices: vertices of the template.
 
     Raises:
-        InputError: the data cannot be used, or the folder cannot be written or holds something else.
+        InputError: the data cannot be used, or is of another hand than the template; the folder cannot be written or
+            holds something else.
     """
 
     def __init__(self, folder: Path, root: Path, num_vertices: int) -> None:
         self.images = count_numbered(root / "training/rgb", "jpg")
-        recipe = {"version": VERSION, "num_vertices": num_vertices, "source": fingerprint(root)}
+        recipe = {"version": VERSION, "source": fingerprint(root)}
         with locked(folder):  # a second process waits, and then finds it filled
             self.store = Store(folder, "decoded images", recipe, renew=True)
             missing = self.store.missing(range(self.images))
             if missing:
                 _fill(self.store, missing, FreiHANDFiles(root, num_vertices))
+        check_topology(root, len(self.read(0).vertices_m), num_vertices)
 
     def __len__(self) -> int:
         return self.images

@@ -119,4 +119,4 @@ def _file_names(folder: Path) -> set[str]:
     try:
         return {entry.name for entry in os.scandir(folder)}
     except OSError as error:
-        raise InputError(f"{folder}: no such folder; see the data layout in README.md") from error
+        raise InputError(f"{folder}: no such folder; docs/data.md has the layout") from error

@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 
 from datasets.augmentation import HandSample
+from datasets.freihand_rows import check_cameras
 from datasets.square import square_sample
 from handmesh.errors import InputError
 from handmesh.geometry import project
@@ -59,7 +60,7 @@ class HO3DFiles:
         path = next((name for name in names if name.is_file()), names[0])
         joints, K = self.joints[index], self.K[index]
         no_mesh = np.full((self.num_vertices, 3), np.nan)
-        return square_sample(read_image(path), None, project(joints, K), no_mesh, K, joints - joints[0])
+        return square_sample(str(path), read_image(path), None, project(joints, K), no_mesh, K, joints - joints[0])
 
 
 def _annotation(path: Path) -> tuple[np.ndarray, np.ndarray] | None:
@@ -71,7 +72,11 @@ def _annotation(path: Path) -> tuple[np.ndarray, np.ndarray] | None:
         return None
     if np.shape(K) != (3, 3) or np.shape(joints) != (NUM_JOINTS, 3):
         raise InputError(f"{path}: expected camMat (3, 3) and handJoints3D (21, 3), or None where there is no hand")
-    joints = np.asarray(joints, np.float64) * OPENGL_TO_CAMERA
+    try:
+        K, joints = np.asarray(K, np.float64), np.asarray(joints, np.float64) * OPENGL_TO_CAMERA
+    except (TypeError, ValueError) as error:
+        raise InputError(f"{path}: camMat, handJoints3D: expected numbers ({error})") from error
+    check_cameras(path, K[None])
     if not (np.isfinite(joints).all() and (joints[:, 2] > 0).all()):
         raise InputError(f"{path}: handJoints3D: expected joints before the camera, in metres, z towards the viewer")
-    return np.asarray(K, np.float64), joints[HO3D_TO_FREIHAND]
+    return K, joints[HO3D_TO_FREIHAND]

@@ -21,6 +21,7 @@ FILES = ("image", "mask", "mesh")
 KEYS = {*FILES, "points", "xyz", "K", "side"}
 LEAST_POINTS = 3
 LARGEST = 1e6  # pixels or metres
+LARGEST_HAND_M = 1.0  # from the wrist to any vertex
 
 
 class KeypointFiles:
@@ -48,23 +49,22 @@ class KeypointFiles:
     def read(self, index: int) -> HandSample:
         """Hand `index`. Raises InputError if a file of it cannot be read or does not fit."""
         hand = self.hands[index]
-        path = self.root / hand["image"]
-        image = read_image(path)
-        points, size = hand["points"], np.array(image.shape[1::-1])
-        if (points < -size).any() or (points > 2 * size).any():
-            raise InputError(
-                f"{self.root / ANNOTATIONS}: entry {index}: points far outside {path} ({size[0]} x {size[1]} px)"
-            )
+        image = read_image(self.root / hand["image"])
         mask = None if hand["mask"] is None else read_image(self.root / hand["mask"], cv2.IMREAD_GRAYSCALE)
         if mask is not None and (mask.shape != image.shape[:2] or mask.max() <= 127):
-            expected = f"a mask of {size[0]} x {size[1]} px, white on the hand"
+            expected = f"a mask of {image.shape[1]} x {image.shape[0]} px, white on the hand"
             raise InputError(f"{self.root / hand['mask']}: expected {expected}")
         xyz = hand["xyz"]
         vertices = np.full((self.num_vertices, 3), np.nan)
         if hand["mesh"] is not None:
             vertices = np.asarray(read_mesh(self.root / hand["mesh"]).vertices) - xyz[0]
             check_topology(self.root / hand["mesh"], len(vertices), self.num_vertices)
-        return square_sample(image, mask, points, vertices, hand["K"], xyz - xyz[0], hand["side"] == "left")
+            if (np.linalg.norm(vertices, axis=1) > LARGEST_HAND_M).any():
+                raise InputError(
+                    f"{self.root / hand['mesh']}: more than {LARGEST_HAND_M:g} m from xyz; expected metres"
+                )
+        source, left = f"{self.root / ANNOTATIONS}: entry {index}", hand["side"] == "left"
+        return square_sample(source, image, mask, hand["points"], vertices, hand["K"], xyz - xyz[0], left)
 
 
 def _checked(entry: Any, root: Path, source: str) -> dict[str, Any]:

@@ -5,14 +5,19 @@ import os
 import sys
 import threading
 from collections import deque
-from collections.abc import Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 from itertools import islice
 from multiprocessing.context import BaseContext
+from typing import Any
 
 import cv2
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler, default_collate
+
+from handmesh.errors import InputError
 
 AHEAD = 2  # batches of each worker that may wait to be taken
 MADE_AT_A_TIME = 50  # images that a process generates before others see them
@@ -73,6 +78,18 @@ def _by_threads(dataset: Dataset, batches: Iterable[list[Key]], workers: int) ->
             yield batch
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
+
+
+@contextmanager
+def maker_processes(count: int, start: Callable, *arguments: Any) -> Iterator[ProcessPoolExecutor]:
+    """Processes that generate, each of which calls `start` first. Raises InputError when one of them is killed."""
+    with ProcessPoolExecutor(count, process_context(), initializer=start, initargs=arguments) as pool:
+        try:
+            yield pool
+        except BrokenProcessPool as error:
+            raise InputError("a worker was killed, perhaps for want of memory: fewer workers need less") from error
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)
 
 
 def start_worker(_worker: int) -> None:

@@ -12,6 +12,7 @@ from handmesh.images import read_image
 from handmesh.joints import NUM_JOINTS
 from utils.restricted_pickle import load_arrays
 
+ANNOTATIONS = "anno_training.pickle"
 HANDS = (("left", 0, 2), ("right", NUM_JOINTS, 18))  # first row of the annotation, first value of the mask
 MASK_VALUES = 16  # of a hand
 LEAST_VISIBLE = 11  # joints of a hand that is worth learning from
@@ -33,7 +34,7 @@ class RHDFiles:
 
     def __init__(self, root: Path, num_vertices: int) -> None:
         self.folder, self.num_vertices = root / "training", num_vertices
-        path = self.folder / "anno_training.pickle"
+        path = self.folder / ANNOTATIONS
         self.annotations = load_arrays(path)
         if not isinstance(self.annotations, dict):
             raise InputError(f"{path}: holds a {type(self.annotations).__name__}, expected a dict by number of image")
@@ -41,8 +42,13 @@ class RHDFiles:
             found = {name: np.shape(annotation.get(name)) for name in SHAPES} if isinstance(annotation, dict) else {}
             if found != SHAPES or not isinstance(number, int):
                 raise InputError(f"{path}: entry {number!r} has the shapes {found}, expected {SHAPES}")
-            if not all(np.isfinite(annotation[name]).all() for name in SHAPES):
+            try:
+                arrays = {name: np.asarray(annotation[name], np.float64) for name in SHAPES}
+            except (TypeError, ValueError) as error:
+                raise InputError(f"{path}: entry {number}: expected numbers ({error})") from error
+            if not all(np.isfinite(array).all() for array in arrays.values()):
                 raise InputError(f"{path}: entry {number} is not finite")
+            self.annotations[number] = arrays
         self.hands = [
             (number, hand)
             for number in sorted(self.annotations)
@@ -56,8 +62,7 @@ class RHDFiles:
     def _rows(self, number: int, hand: int, name: str) -> np.ndarray:
         """Rows (21, 3) of a hand, in FreiHAND order."""
         first = HANDS[hand][1]
-        rows = np.asarray(self.annotations[number][name], np.float64)[first : first + NUM_JOINTS]
-        return rows[RHD_TO_FREIHAND]
+        return self.annotations[number][name][first : first + NUM_JOINTS][RHD_TO_FREIHAND]
 
     def read(self, index: int) -> HandSample:
         """Hand `index` with its annotation. Raises InputError if a file cannot be read."""
@@ -71,11 +76,12 @@ class RHDFiles:
         mask = (parts >= value) & (parts < value + MASK_VALUES)
         joints = self._rows(number, hand, "xyz")
         return square_sample(
+            f"{self.folder / ANNOTATIONS}: entry {number}",
             image,
             np.where(mask, np.uint8(255), np.uint8(0)),
             self._rows(number, hand, "uv_vis")[:, :2],
             np.full((self.num_vertices, 3), np.nan),
-            np.asarray(self.annotations[number]["K"], np.float64),
+            self.annotations[number]["K"],
             joints - joints[0],
             side == "left",
         )

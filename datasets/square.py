@@ -4,6 +4,7 @@ import cv2
 import numpy as np
 
 from datasets.augmentation import HandSample, mirror
+from handmesh.errors import InputError
 from handmesh.geometry import crop_intrinsics, crop_points
 
 SIDE_PX = 224  # as FreiHAND's images and the generator's
@@ -11,6 +12,7 @@ MARGIN = 2.4  # side over the box of the landmarks: what augmentation turns and 
 
 
 def square_sample(
+    source: str,
     image: np.ndarray,
     mask: np.ndarray | None,
     landmarks_px: np.ndarray,
@@ -22,12 +24,21 @@ def square_sample(
     """A hand cut out of its image at `SIDE_PX`; a left one mirrored, so that it looks like a right one.
 
     Args:
+        source: of the annotation, for errors.
         image: (H, W, 3) RGB uint8.
         mask: (H, W), above 127 on the hand; None: not known.
-        landmarks_px, vertices_m, K, joints_m: see `HandSample`. At least two landmarks are known.
+        landmarks_px, vertices_m, K, joints_m: see `HandSample`.
         left: whether it is a left hand.
+
+    Raises:
+        InputError: fewer than two landmarks are known, all are at one place, or one is far outside of the image.
     """
-    low, high = np.nanmin(landmarks_px, axis=0), np.nanmax(landmarks_px, axis=0)
+    known, size = landmarks_px[np.isfinite(landmarks_px).all(axis=1)], np.array(image.shape[1::-1])
+    if (known == known[:1]).all():
+        raise InputError(f"{source}: {len(known)} points at one place; expected points of a hand")
+    if (known < -size).any() or (known > 2 * size).any():
+        raise InputError(f"{source}: points far outside of its image ({size[0]} x {size[1]} px)")
+    low, high = known.min(axis=0), known.max(axis=0)
     half = max(1, int(np.ceil(MARGIN / 2 * (high - low).max())))
     corner = np.rint((low + high) / 2).astype(int) - half
     mask = np.zeros(image.shape[:2], np.uint8) if mask is None else np.where(mask > 127, np.uint8(255), np.uint8(0))

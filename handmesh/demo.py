@@ -11,13 +11,15 @@ from tqdm import tqdm
 
 from handmesh.camera import DEFAULT_FOV_DEGREES, FROM_FOV, find_camera
 from handmesh.errors import InputError
-from handmesh.files import printable, read_json, remove_leftovers
+from handmesh.files import printable, read_json
 from handmesh.finder import HandFinder
 from handmesh.gallery import GalleryEntry, write_gallery
 from handmesh.glb import glb_bytes
 from handmesh.hand import Hand
 from handmesh.image_folder import ImageEntry, find_images
 from handmesh.results import DEFAULT_RESULTS, write_results
+
+SKIPPED = "skipped"
 
 
 @dataclass(frozen=True)
@@ -70,30 +72,34 @@ def run(find: HandFinder, sources: Sequence[Path], results: Path, settings: Demo
     unknown = sorted(set(settings.boxes) - {entry.path.name for entry in entries})
     if unknown:
         raise InputError(f"boxes of {unknown[0]}: there is no such image")
-    remove_leftovers(results)
     pages, skipped = [], []
     started = time.perf_counter()
     for entry in tqdm(entries, unit="image", dynamic_ncols=True):
         try:
             pages.append(process(entry, find, results, settings))
         except Exception as error:  # whatever is wrong with one image, the others are done
-            message = str(error) if isinstance(error, InputError) else repr(error)
-            message = message if str(entry.path) in message else f"{entry.path}: {message}"
+            message = named_error(error, entry.path)
             skipped.append(message)
-            pages.append(GalleryEntry(entry.name, (), warning=f"skipped: {message}"))
+            pages.append(GalleryEntry(entry.name, (), warning=f"{SKIPPED}: {message}"))
     seconds = time.perf_counter() - started
     write_gallery(results / "index.html", "Hands", pages)
-    count, done = sum(len(page.rows) for page in pages), sum(bool(page.files) for page in pages)
+    count, done = sum(len(page.rows) for page in pages), len(pages) - len(skipped)
     print(
         f"{count} hands in {done} of {len(entries)} images, {seconds:.1f} s; "
         f"results in {printable(str(results))}, index.html shows them"
     )
     for page in pages:
-        if page.warning and page.files:
+        if page.warning and not page.warning.startswith(SKIPPED):
             print(printable(f"{page.name}: {page.warning}"))
     for message in (*others, *skipped):
-        print(printable(f"skipped: {message}"), file=sys.stderr)
+        print(printable(f"{SKIPPED}: {message}"), file=sys.stderr)
     return 1 if skipped else 0
+
+
+def named_error(error: Exception, source: Path | int) -> str:
+    """What is wrong with a picture or a video, beginning with what it is about."""
+    message = str(error) if isinstance(error, InputError) else repr(error)
+    return message if str(source) in message else f"{source}: {message}"
 
 
 def process(entry: ImageEntry, find: HandFinder, folder: Path, settings: DemoSettings) -> GalleryEntry:

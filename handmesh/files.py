@@ -1,6 +1,7 @@
 """Files that are whole or absent, and where derived files are kept."""
 
 import errno
+import glob
 import hashlib
 import json
 import os
@@ -58,7 +59,7 @@ def atomic_write(path: str | Path, mode: str = "wb") -> Iterator[IO]:
 
 def remove_leftovers(path: Path) -> None:
     """Remove what killed writers of `path` left behind: of a file, or of all files of a folder."""
-    leftovers = path.glob(".*.tmp") if path.is_dir() else path.parent.glob(f".{path.name}.*.tmp")
+    leftovers = path.glob(".*.tmp") if path.is_dir() else path.parent.glob(f".{glob.escape(path.name)}.*.tmp")
     for leftover in leftovers:
         shutil.rmtree(leftover, ignore_errors=True)
 

@@ -40,6 +40,7 @@ HOW_TO_TURN = (
     "The 3D views show each hand where it is in front of the camera. Drag to turn; Ctrl and the wheel, or two fingers, "
     "to zoom; double-click to start again. On the keyboard: arrows, plus and minus, Home."
 )
+PICTURES = (".jpg", ".png")
 NO_VIEW = "The 3D view needs JavaScript and WebGL."
 
 
@@ -99,14 +100,14 @@ def _section(entry: GalleryEntry) -> str:
         lines = "".join("<tr>" + "".join(f"<td>{_text(cell)}</td>" for cell in row) + "</tr>" for row in entry.rows)
         parts.append(f'<div class="table"><table><tr>{head}</tr>{lines}</table></div>')
     shown = _view(entry) if entry.scene else ""
-    if entry.files:
-        plot = _link(entry.files[0])
+    first = next((name for name in entry.files if name.endswith(PICTURES)), None)
+    if first is not None:
+        plot = _link(first)
         shown = f'<a href="{plot}"><img src="{plot}" alt="{_text(entry.name)}" loading="lazy"></a>' + shown
     parts.append(f'<div class="shown">{shown}</div>')
-    if entry.files:
-        parts.append(
-            "<p>" + " · ".join(f'<a href="{_link(name)}">{_text(name)}</a>' for name in entry.files[1:]) + "</p>"
-        )
+    links = " · ".join(f'<a href="{_link(name)}">{_text(name)}</a>' for name in entry.files if name != first)
+    if links:
+        parts.append(f"<p>{links}</p>")
     return "\n".join([*parts, "</section>\n"])
 
 

@@ -4,22 +4,27 @@ Files are read and written with PyAV (`pip install handmesh[video]`), cameras wi
 """
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from fractions import Fraction
+from functools import partial
 from pathlib import Path
 from types import ModuleType
 
 import cv2
 import numpy as np
 
-from handmesh.camera import Camera, Intrinsics
+from handmesh.camera import Camera, Intrinsics, camera_of, find_camera
 from handmesh.errors import InputError
 from handmesh.finder import HandFinder
 from handmesh.tracking import TrackedHand, Tracker
 
-VIDEO_SUFFIXES = (".mp4", ".mov", ".m4v", ".avi", ".mkv", ".webm", ".mpg", ".mpeg", ".wmv", ".ogv")
+VIDEO_SUFFIXES = (
+    *(".mp4", ".mov", ".m4v", ".avi", ".mkv", ".webm", ".mpg", ".mpeg"),
+    *(".wmv", ".ogv", ".3gp", ".flv", ".mts", ".m2ts", ".ts"),
+)
+USUAL_RATE_HZ = 30  # where a file does not say
 CLOCK_HZ = 90_000  # of the times in written files
 
 
@@ -37,7 +42,7 @@ class Frame:
 
 
 class VideoFile:
-    """The frames of a file, in the order of their times; damaged ones are left out.
+    """The frames of a file; those that cannot be decoded are left out.
 
     Args:
         path: of any format that FFmpeg reads.
@@ -77,19 +82,23 @@ class VideoFile:
 
     def _decoded(self) -> Iterator[Frame]:
         with self._opened() as container:
-            first, last = None, -np.inf
+            stream = container.streams.video[0]
+            first, last, step = None, None, float(1 / (stream.average_rate or USUAL_RATE_HZ))
+            aspect = stream.sample_aspect_ratio or 1  # of a pixel
             for packet in self._packets(container):
                 try:
                     frames = packet.decode()
                 except self._av.error.FFmpegError:
                     continue
                 for frame in frames:
-                    if frame.time is None or frame.time <= last:
-                        continue
-                    last = frame.time
+                    own, after = frame.time, 0.0 if last is None else last + step
+                    last = own if own is not None and (last is None or own > last) else after
                     first = last if first is None else first
-                    image = np.rot90(frame.to_ndarray(format="rgb24"), (frame.rotation // 90) % 4)
-                    yield Frame(np.ascontiguousarray(image), last - first)
+                    image = frame.to_ndarray(format="rgb24")
+                    if aspect != 1:
+                        size = (max(1, round(image.shape[1] * aspect)), image.shape[0])
+                        image = cv2.resize(image, size, interpolation=cv2.INTER_LINEAR)
+                    yield Frame(np.ascontiguousarray(np.rot90(image, (frame.rotation // 90) % 4)), last - first)
 
     def _packets(self, container) -> Iterator:  # noqa: ANN001
         packets = container.demux(video=0)
@@ -120,13 +129,13 @@ class CameraStream:
             raise InputError(f"camera {number}: cannot be opened; is it connected, and used by nothing else?")
 
     def __iter__(self) -> Iterator[Frame]:
-        started = time.monotonic()
+        started = time.perf_counter()
         try:
             while True:
                 there, image = self.capture.read()
                 if not there:
                     return
-                yield Frame(cv2.cvtColor(image, cv2.COLOR_BGR2RGB), time.monotonic() - started)
+                yield Frame(cv2.cvtColor(image, cv2.COLOR_BGR2RGB), time.perf_counter() - started)
         finally:
             self.capture.release()
 
@@ -174,10 +183,22 @@ def track(
     mirrored: bool = False,
 ) -> Iterator[tuple[Frame, list[TrackedHand]]]:
     """The frames of a video file or of a camera (by its number) with their hands; see `Tracker`. Mirror images come
-    turned back, as their hands are."""
+    turned back, as their hands are. Without K that of a file is looked for, see `find_camera`."""
     frames = CameraStream(source) if isinstance(source, int) else VideoFile(source)
-    tracker = Tracker(find, K, smooth, hand_length_m, mirrored)
+    named = K is None and isinstance(frames, VideoFile)
+    camera = partial(find_camera, frames.path) if named else partial(camera_of, K)
+    yield from follow(frames, Tracker(find, None, smooth, hand_length_m, mirrored), camera)
+
+
+def follow(
+    frames: Iterable[Frame], tracker: Tracker, camera: Callable[[int, int], Camera]
+) -> Iterator[tuple[Frame, list[TrackedHand]]]:
+    """Frames, as the hands are, with their hands; `camera` says what takes pictures of a height and width."""
+    size = None
     for frame in frames:
+        if frame.image.shape[:2] != size:
+            size = frame.image.shape[:2]
+            tracker.K = camera(*size)
         hands = tracker.update(frame.image, frame.time_s)
         yield replace(frame, image=tracker.seen(frame.image)), hands
 

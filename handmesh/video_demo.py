@@ -5,6 +5,7 @@ import sys
 from collections import deque
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
+from functools import partial
 from itertools import chain, count
 from pathlib import Path
 
@@ -13,13 +14,13 @@ import numpy as np
 from tqdm import tqdm
 
 from handmesh.camera import FROM_FILE, FROM_FOV, Camera, find_camera, from_fov
-from handmesh.demo import DemoSettings
+from handmesh.demo import DemoSettings, named_error
 from handmesh.errors import InputError
-from handmesh.files import printable, remove_leftovers
+from handmesh.files import printable
 from handmesh.finder import HandFinder
 from handmesh.intrinsics import read_intrinsics
 from handmesh.tracking import TrackedHand, Tracker, whole_tracks
-from handmesh.video import CameraStream, Frame, VideoFile
+from handmesh.video import CameraStream, Frame, VideoFile, follow
 from handmesh.video_results import VideoResults
 
 SCREENS = ("DISPLAY", "WAYLAND_DISPLAY")
@@ -45,13 +46,12 @@ def run_videos(
         The exit status: 0, or 1 if a video could not be used.
 
     Raises:
-        InputError: the results cannot be written, or the network cannot track.
+        InputError: there is no such file of intrinsics.
     """
     if settings.K is not None and not settings.K.is_file():
         raise InputError(f"{settings.K}: no such file; expected intrinsics")
     skipped: list[str] = []
     used = set(taken)
-    remove_leftovers(results)
     for source in sources:
         name = _unused(f"camera_{source}" if isinstance(source, int) else source.stem, used)
         try:
@@ -59,7 +59,7 @@ def run_videos(
             length, hands = _process(frames, name, find, results, settings, smooth)
             print(printable(f"{name}: {length} frames, {hands} hands; results in {results}"))
         except Exception as error:  # whatever is wrong with one video, the others are done
-            skipped.append(str(error) if isinstance(error, InputError) else f"{source}: {error!r}")
+            skipped.append(named_error(error, source))
     for message in skipped:
         print(printable(f"skipped: {message}"), file=sys.stderr)
     return 1 if skipped else 0
@@ -97,16 +97,12 @@ def _live(
     frames: VideoFile | CameraStream, name: str, find: HandFinder, settings: DemoSettings, smooth: bool
 ) -> Iterator[tuple[Frame, list[TrackedHand]]]:
     """Frames, as the hands are, with their hands, one after the other."""
-    tracker, size = Tracker(find, None, smooth, settings.hand_length_m, settings.mirrored), None
-    for frame in tqdm(frames, total=frames.count or None, desc=name, unit="frame", dynamic_ncols=True):
-        if frame.image.shape[:2] != size:
-            height, width = size = frame.image.shape[:2]
-            tracker.K = _camera(frames, height, width, settings)
-        hands = tracker.update(frame.image, frame.time_s)
-        yield replace(frame, image=tracker.seen(frame.image)), hands
+    tracker = Tracker(find, None, smooth, settings.hand_length_m, settings.mirrored)
+    shown = tqdm(frames, total=frames.count or None, desc=name, unit="frame", dynamic_ncols=True)
+    yield from follow(shown, tracker, partial(_camera, frames, settings))
 
 
-def _camera(frames: VideoFile | CameraStream, height: int, width: int, settings: DemoSettings) -> Camera:
+def _camera(frames: VideoFile | CameraStream, settings: DemoSettings, height: int, width: int) -> Camera:
     """The intrinsics of a video: of a file beside it, of the settings, or a field of view."""
     if isinstance(frames, VideoFile):
         return find_camera(frames.path, height, width, settings.fov_degrees, settings.K)

@@ -16,7 +16,7 @@ from handmesh.bvh import bvh_text
 from handmesh.drawing.angles import plot_angles
 from handmesh.drawing.photo import draw_overlay
 from handmesh.errors import InputError
-from handmesh.files import atomic_write, remove_matching, replaced
+from handmesh.files import atomic_write, remove_leftovers, remove_matching, replaced
 from handmesh.hand import RIGHT
 from handmesh.hand_model import load_hand_model
 from handmesh.joints import JOINT_NAMES, NUM_JOINTS
@@ -52,7 +52,7 @@ def row_type(num_vertices: int, num_shapes: int) -> np.dtype:
 
 class VideoResults:
     """The files of a video, one frame after the other. Rows wait on disk, so that memory does not grow with the video;
-    files appear under their names when the block ends, also where it ends early.
+    files appear under their names when the block ends without an exception.
 
     Args:
         folder, name: files are `FOLDER/NAME_hands.npz`, `NAME_angles.csv`, `NAME_angles.png`, `NAME_overlay.mp4`,
@@ -67,8 +67,10 @@ class VideoResults:
 
     def __enter__(self) -> "VideoResults":
         self._stack = ExitStack()
-        self._rows = self._stack.enter_context(tempfile.TemporaryFile())
-        self._video = VideoWriter(self._stack.enter_context(replaced(self._file("overlay.mp4"))))
+        remove_leftovers(self._file("overlay.mp4"))
+        overlay = self._stack.enter_context(replaced(self._file("overlay.mp4")))
+        self._rows = self._stack.enter_context(tempfile.TemporaryFile(dir=overlay.parent))
+        self._video = VideoWriter(overlay)
         self._stack.callback(self._video.close)
         return self
 

@@ -82,6 +82,10 @@ def _build_mobile(
 MODELS = {name: partial(_build_paper_network, name) for name in VARIANTS} | {MobileCMR.name: _build_mobile}
 
 
+NETWORKS = dict.fromkeys(VARIANTS, CMR) | {MobileCMR.name: MobileCMR}
+"""Classes by name, for what holds before a network is built."""
+
+
 def _imagenet_weights(backbone: str, pretrained: bool | str | Path) -> Mapping[str, Tensor] | None:
     if pretrained is False:
         return None

@@ -11,7 +11,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-TRUNK_SIZE_PX = 224
 STEM_CHANNELS, FIRST_CHANNELS = 24, 16
 POOLED_CHANNELS = 1152
 FINAL_KERNEL = 3

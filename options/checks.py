@@ -117,14 +117,31 @@ def check_rules(options: Options) -> None:
             options.weights_only and options.resume in (None, "last"),
             "--weights_only needs --resume FILE, the weights to start from",
         ),
+        *(
+            (
+                paper in given and options.model == "cmr_mobile",
+                f"--{paper} is for the paper's networks, and cmr_mobile has its own: leave it out",
+            )
+            for paper in ("backbone", "att")
+        ),
+        *(
+            (
+                trunk in given and options.model != "cmr_mobile",
+                f"--{trunk} is for the trunk of cmr_mobile, and {options.model} has none: leave it out",
+            )
+            for trunk in ("trunk_lr", "trunk_steps")
+        ),
         (
-            "backbone" in given and options.model == "cmr_mobile",
-            "--backbone chooses an encoder of the paper's networks, and cmr_mobile has its own: leave it out",
+            phase == TRAIN and options.model == "cmr_mobile" and (options.img_mean, options.img_std) != (0, 1),
+            "cmr_mobile starts from a trunk that takes colours from 0 to 1: add --img_mean 0 --img_std 1",
         ),
         (options.hand_px[0] > options.hand_px[1], "--hand_px: expected the smaller size first"),
-        (
-            options.stream > 0 and "data_dir" in given,
-            f"--data_dir: this run generates its images (--stream {options.stream}); leave one of them out",
+        *(
+            (
+                options.stream > 0 and other in given,
+                f"--{other}: this run generates its images (--stream {options.stream}); leave one of them out",
+            )
+            for other in ("data_dir", "dataset")
         ),
         (
             phase == TRAIN and not options.stream and bool(generator),

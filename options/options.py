@@ -247,7 +247,7 @@ class Options:
     )
     epochs: int = _training(38, "passes over the training images", limits=(1, math.inf))
     max_steps: int | None = _training(
-        None, "stop after this many optimiser steps in all (default: no limit)", limits=(1, math.inf), belongs_to=CALL
+        None, "stop after this many optimiser steps in all (default: no limit)", limits=(1, math.inf)
     )
     lr: float = _training(1e-4, "learning rate of Adam", limits=(0, 1e30))
     schedule: str = _training(
@@ -286,7 +286,6 @@ class Options:
         1,
         "split each step's samples into so many batches, one after the other, to need less memory",
         limits=(1, 4096),
-        belongs_to=CALL,
     )
     save_steps: int = _training(
         1000, "steps between two checkpoints; one is saved at the end anyway", limits=(1, math.inf), belongs_to=CALL
@@ -298,16 +297,14 @@ class Options:
         "who augments: device, the network's device, a batch at a time; reference, the data workers with "
         "OpenCV as the original does; auto: device",
         choices=("auto", "device", "reference"),
-        belongs_to=CALL,
     )
     pos_aug: float = _augmentation(
-        3.0, "spread of the crop's position and size; 0: crops centred on the hand", limits=(0, 100)
+        3.0,
+        "spread of the crop's position and size; 0: crops centred on the hand; cmr_mobile has its own",
+        limits=(0, 100),
     )
     rot_aug: int = _augmentation(90, "largest rotation in degrees", limits=(0, 180))
     color_aug: bool = _augmentation(True, "jitter brightness, contrast, saturation and hue")
-    upright_aug: bool = _augmentation(
-        False, "turn hands upright and crop 1.6 times their box, as cmr_mobile expects them"
-    )
     flip_aug: bool = _augmentation(
         False,
         "mirror half of the samples, which then show left hands; cmr_mobile learns from them only to tell "

@@ -69,7 +69,7 @@ def predict(
         raise InputError(f"{options.data_root}: {len(data)} images for {ranks.count} processes; use fewer")
     shown = {"dynamic_ncols": True, "disable": not ranks.first}
     if network.description.traits.upright:
-        find = HandFinder(network)
+        find = HandFinder(network, options.n_threads or None)
         hands = [right_hand(find, *data.photo(index)) for index in tqdm(share, unit="image", **shown)]
         rows = ([getattr(hand, name) for hand in hands] for name in ("joints_m", "vertices_m", "success"))
         return tuple(map(np.array, rows))  # type: ignore[return-value]

@@ -2,9 +2,8 @@
 
 import shutil
 from collections.abc import Iterator
-from concurrent.futures import ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import cv2
@@ -13,7 +12,7 @@ from tqdm import tqdm
 
 from datasets.freihand_files import MASK_THRESHOLD
 from datasets.freihand_rows import read_rows
-from datasets.loading import MADE_AT_A_TIME, process_context, start_maker
+from datasets.loading import MADE_AT_A_TIME, maker_processes, start_maker
 from datasets.store import Record, Store
 from datasets.synthesis.contact_sheet import contact_sheet, labelled
 from datasets.synthesis.generator import EVALUATION, TRAINING, HandGenerator, SyntheticSample
@@ -139,16 +138,8 @@ def _made(generator: HandGenerator, split: Split, missing: list[int], workers: i
         for chunk in chunks:
             yield make_chunk(split, chunk)
         return
-    with ProcessPoolExecutor(
-        min(workers, len(chunks)), process_context(), initializer=_start_worker, initargs=(generator,)
-    ) as pool:
-        try:
-            for future in [pool.submit(make_chunk, split, chunk) for chunk in chunks]:
-                yield future.result()
-        except BrokenProcessPool as error:
-            raise InputError("a worker was killed, perhaps for want of memory: fewer --workers need less") from error
-        finally:
-            pool.shutdown(wait=False, cancel_futures=True)
+    with maker_processes(min(workers, len(chunks)), _start_worker, generator) as pool:
+        yield from pool.map(partial(make_chunk, split), chunks)
 
 
 def _start(generator: HandGenerator) -> None:

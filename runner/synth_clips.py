@@ -1,13 +1,12 @@
 """The synth phase with `clips`: videos of moving hands with the truth in every frame."""
 
-from concurrent.futures import ProcessPoolExecutor
 from functools import cache, partial
 from pathlib import Path
 
 import numpy as np
 from tqdm import tqdm
 
-from datasets.loading import process_context, start_maker
+from datasets.loading import maker_processes, start_maker
 from datasets.synthesis.clips import sample_clip
 from datasets.synthesis.generator import GeneratorSettings, HandGenerator
 from handmesh.errors import InputError
@@ -37,13 +36,16 @@ def synthesize_clips(options: Options) -> None:
     write_json(folder / RECIPE, recipe, indent=2)
     missing = [index for index in range(options.clips) if not _truth(folder, index).is_file()]
     make = partial(write_clip, folder, generator_settings(options))
-    workers = max(1, min(options.workers, len(missing)))
-    with (
-        ProcessPoolExecutor(workers, process_context(), initializer=start_maker) as pool,
-        tqdm(total=options.clips, initial=options.clips - len(missing), unit="clip", dynamic_ncols=True) as bar,
-    ):
-        for _ in pool.map(make, missing):
-            bar.update()
+    workers = min(options.workers, len(missing))
+    with tqdm(total=options.clips, initial=options.clips - len(missing), unit="clip", dynamic_ncols=True) as bar:
+        if workers == 0:
+            for index in missing:
+                make(index)
+                bar.update()
+        else:
+            with maker_processes(workers, start_maker) as pool:
+                for _ in pool.map(make, missing):
+                    bar.update()
     print(f"{options.clips} clips in {folder}")
 
 

@@ -11,8 +11,7 @@ from filelock import FileLock, Timeout
 from datasets.augmented import AugmentedHands
 from handmesh.errors import InputError
 from handmesh.files import remove_leftovers, write_json
-from models.cmr import CMR
-from models.mobile import MobileCMR
+from models.build import NETWORKS
 from options import Options
 from runner.log import silent_log, start_log
 from runner.ranks import Ranks, joined_ranks
@@ -56,11 +55,11 @@ def train(options: Options) -> None:
 
 def _training_data(setup: Setup, ranks: Ranks) -> AugmentedHands:
     options = setup.options
-    if ranks.count > 1 and (options.pool_dir is not None or options.trunk_steps):
-        raise InputError("--stream with --cache and --trunk_steps are for a single process")
-    network = MobileCMR if options.model == MobileCMR.name else CMR
+    if ranks.count > 1 and (options.pool_dir is not None or options.trunk_steps or not options.trunk_lr):
+        raise InputError("--stream with --cache, --trunk_steps and --trunk_lr 0 are for a single process")
+    network = NETWORKS[options.model]
     mirrored_share = 0.5 if options.flip_aug else network.mirrored_share
-    return training_data(options, setup.template.num_vertices[0], mirrored_share)
+    return training_data(options, setup.template.num_vertices[0], mirrored_share, network.traits.upright)
 
 
 @contextmanager

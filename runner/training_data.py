@@ -17,12 +17,13 @@ from options import Options
 from options.options import GENERATOR_FOLDERS, PROCEDURAL
 
 
-def training_data(options: Options, num_vertices: int, mirrored_share: float) -> AugmentedHands:
+def training_data(options: Options, num_vertices: int, mirrored_share: float, upright: bool) -> AugmentedHands:
     """The training set that the options ask for.
 
     Args:
         num_vertices: vertices of the template.
         mirrored_share: of the samples that are mirrored and show the other hand.
+        upright: whether hands are turned upright, see `Traits`.
 
     Raises:
         InputError: it cannot be used.
@@ -33,7 +34,7 @@ def training_data(options: Options, num_vertices: int, mirrored_share: float) ->
         options.rot_aug,
         options.color_aug,
         mirrored_share,
-        options.upright_aug,
+        upright,
         options.neighbour_aug,
     )
     settings = SampleSettings(options.size, augmentation, options.img_mean, options.img_std, options.seed, pixels)
@@ -78,11 +79,13 @@ def generator_settings(options: Options) -> GeneratorSettings:
 
 
 def generator_recipe(options: Options) -> dict:
-    """What decides every byte of an image of the generator."""
+    """What decides every byte of an image of the generator. Raises InputError if a folder of it is not there."""
     recipe = {name: getattr(options, name) for name in ("seed", *sorted(GENERATOR_FOLDERS))}
     for name in GENERATOR_FOLDERS:
         folder = Path(recipe[name])
-        if recipe[name] != PROCEDURAL and folder.is_dir():
+        if recipe[name] != PROCEDURAL:
+            if not folder.is_dir():
+                raise InputError(f"--{name}: {folder}: no such folder")
             files = sorted(path for path in folder.iterdir() if path.is_file() and not path.name.startswith("."))
             recipe[name] = [f"{path.name} {path.stat().st_size}" for path in files]
     return recipe | {

@@ -25,7 +25,7 @@ class StepResult:
     """What a step was like.
 
     Attributes:
-        losses: terms of the loss, means over all samples and processes.
+        losses: terms of the loss, means over its batches and processes.
         stop: whether any process was told to stop; the same in all of them.
         batch, output: the last batch and what the network said of it.
     """

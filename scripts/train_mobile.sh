@@ -43,5 +43,5 @@ elif [ -n "${START:-}" ]; then
     RESUME=(--resume "$START" --weights_only)
 fi
 exec "$PYTHON" "$ROOT/run.py" --phase train --model cmr_mobile --out_dir "$OUT" --exp_name "$RUN" \
-    --img_mean 0 --img_std 1 --upright_aug --rot_aug 25 --neighbour_aug 0.2 --out_channels 16 32 64 128 "${LEARNING[@]}" \
+    --img_mean 0 --img_std 1 --rot_aug 25 --neighbour_aug 0.2 --out_channels 16 32 64 128 "${LEARNING[@]}" \
     --schedule cosine --save_steps 200 --epochs 1000000 --max_steps "${STEPS:-4000}" ${RESUME[@]+"${RESUME[@]}"} "$@"

@@ -42,7 +42,6 @@ class Template:
         down: four matrices (V_{l+1}, V_l), selections.
         up: four matrices (V_l, V_{l+1}), interpolations.
         joint_regressor: (21, V), joints in FreiHAND order.
-        joint_order: row of the source file's regressor that each FreiHAND joint was taken from.
     """
 
     vertices: np.ndarray
@@ -51,7 +50,6 @@ class Template:
     down: tuple[sparse.csr_matrix, ...]
     up: tuple[sparse.csr_matrix, ...]
     joint_regressor: np.ndarray
-    joint_order: tuple[int, ...]
 
     @property
     def num_vertices(self) -> tuple[int, ...]:
@@ -111,7 +109,6 @@ def load_template(
         down=hierarchy.down,
         up=hierarchy.up,
         joint_regressor=np.ascontiguousarray(regressor[list(order)]),
-        joint_order=order,
     )
 
 

@@ -64,7 +64,6 @@ class SyntheticSample:
         family: of the pose.
         view: `palm`, `back`, `edge` or `along` the arm: what is turned to the camera.
         tone: `light`, `medium` or `dark` skin.
-        occluded: something may be before the hand.
     """
 
     jpeg: bytes
@@ -75,7 +74,6 @@ class SyntheticSample:
     family: str
     view: str
     tone: str
-    occluded: bool
 
     @property
     def image(self) -> np.ndarray:
@@ -147,7 +145,6 @@ class HandGenerator:
             family=pose.family,
             view=shown_side(arm.vertices[hand.arm_end].mean(axis=0), view),
             tone=next(name for name, least in TONES.items() if rendering.tone >= least),
-            occluded=rendering.occluded,
         )
 
 

@@ -43,14 +43,12 @@ class Rendering:
     Attributes:
         light: (S, S, 3) float32, exposed linear RGB.
         mask: (S, S) uint8, 255 where the hand is, also where something is before it.
-        occluded: whether an obstacle or a held object was put in.
         visible: share of the hand's pixels in which it is the nearest.
         tone: brightness of the skin, 0 to 1, sRGB.
     """
 
     light: np.ndarray
     mask: np.ndarray
-    occluded: bool
     visible: float
     tone: float
 
@@ -120,7 +118,7 @@ class Renderer:
         mask = self._mask(arm, view.K)
         visible = ((face_index >= 0) & (face_index < self.hand.num_hand_faces)).sum() / SUPERSAMPLING**2
         visible = float(visible / max((mask > 0).sum(), 1))
-        return Rendering(front + (1 - share) * background, mask, bool(occluders), visible, tone)
+        return Rendering(front + (1 - share) * background, mask, visible, tone)
 
     def _skin_and_sleeve(self, arm: Arm, rng: np.random.Generator) -> tuple[list[Surface], float]:
         """The arm, perhaps with a sleeve, and the tone of its skin."""

@@ -11,8 +11,8 @@ BACKGROUND = (250, 250, 251)
 GRID_COLOR = (216, 219, 224)
 TEXT_COLOR = (90, 96, 106)
 CAMERA_COLOR = (40, 46, 56)
-GRID_STEP_M = 0.1
-MAX_REACH_M = 3.0  # beyond the depths that the registration allows; keeps nonsense from drawing a floor of kilometres
+GRID_STEP_M, FAR_STEP_M, FAR_M = 0.1, 1.0, 3.0  # the second for a floor that reaches further than the third
+MAX_REACH_M = 30.0  # beyond where hands can be seen; keeps nonsense from drawing a floor of kilometres
 AZIMUTH_DEGREES, ELEVATION_DEGREES = 52.0, 22.0  # from behind the camera, to its right and above
 FOCAL_RATIO = 2.4  # focal length over image side: a long lens, little distortion
 FRAMING = 0.9  # share of the image that the contents fill
@@ -33,6 +33,7 @@ class SceneView:
         depth_m: how far the floor reaches.
         floor_m: y of the floor.
         half_width_m: the floor reaches this far to both sides.
+        step_m: between the lines of its grid.
     """
 
     rotation: np.ndarray
@@ -42,6 +43,7 @@ class SceneView:
     depth_m: float
     floor_m: float
     half_width_m: float
+    step_m: float
 
     def to_view(self, points_m: np.ndarray) -> np.ndarray:
         """World (camera space) to view coordinates, (..., 3)."""
@@ -57,16 +59,17 @@ def frame_scene(points_m: np.ndarray, size: int) -> SceneView:
     """The view that shows the origin and all points (N, 3) of camera space, metres."""
     points_m = _plausible(points_m)
     reach = np.abs(points_m).max(axis=0, initial=GRID_STEP_M)
-    depth, half_width, floor = (np.ceil(value / GRID_STEP_M) * GRID_STEP_M for value in (reach[2], reach[0], reach[1]))
+    step = FAR_STEP_M if reach.max() > FAR_M else GRID_STEP_M
+    half_width, floor, depth = np.ceil(reach / step) * step
     corners = np.array([[x, floor, z] for x in (-half_width, half_width) for z in (0, depth)])
     contents = np.concatenate([corners, points_m, _camera_frame()])
-    return _look_at(contents, size, SCENE_CENTER_Y, depth, floor, half_width)
+    return _look_at(contents, size, SCENE_CENTER_Y, depth, floor, half_width, step)
 
 
 def frame_close_up(points_m: np.ndarray, size: int) -> SceneView:
     """The same direction of view, filled by the points (N, 3) alone; a square of CLOSE_UP_SIDE of the image."""
     points_m = _plausible(points_m)
-    return _look_at(points_m, round(size * CLOSE_UP_SIDE), 0.5, 0.0, 0.0, 0.0)
+    return _look_at(points_m, round(size * CLOSE_UP_SIDE), 0.5, 0.0, 0.0, 0.0, GRID_STEP_M)
 
 
 def _plausible(points_m: np.ndarray) -> np.ndarray:
@@ -74,7 +77,7 @@ def _plausible(points_m: np.ndarray) -> np.ndarray:
 
 
 def _look_at(
-    contents_m: np.ndarray, size: int, center_y: float, depth: float, floor: float, half_width: float
+    contents_m: np.ndarray, size: int, center_y: float, depth: float, floor: float, half_width: float, step: float
 ) -> SceneView:
     azimuth, elevation = np.radians([AZIMUTH_DEGREES, ELEVATION_DEGREES])
     forward = np.array([-np.sin(azimuth), np.tan(elevation), np.cos(azimuth)])
@@ -90,7 +93,7 @@ def _look_at(
     distance = ((extent[:, :2] / room).max(axis=1) * 2 * FOCAL_RATIO + extent[:, 2]).max() + 1e-3
     focal = FOCAL_RATIO * size
     K = np.array([[focal, 0, size / 2], [0, focal, size * center_y], [0, 0, 1.0]])
-    return SceneView(rotation, np.array([0, 0, distance]) - center, K, size, depth, floor, half_width)
+    return SceneView(rotation, np.array([0, 0, distance]) - center, K, size, depth, floor, half_width, step)
 
 
 def _camera_frame() -> np.ndarray:
@@ -103,13 +106,13 @@ def draw_stage(view: SceneView) -> np.ndarray:
     """The empty scene: floor with metre labels, and the camera. (size, size, 3) uint8."""
     canvas = np.full((view.size, view.size, 3), BACKGROUND, np.uint8)
     lines = []
-    for z in np.arange(0, view.depth_m + 1e-6, GRID_STEP_M):
+    for z in np.arange(0, view.depth_m + 1e-6, view.step_m):
         lines.append([[-view.half_width_m, view.floor_m, z], [view.half_width_m, view.floor_m, z]])
-    for x in np.arange(-view.half_width_m, view.half_width_m + 1e-6, GRID_STEP_M):
+    for x in np.arange(-view.half_width_m, view.half_width_m + 1e-6, view.step_m):
         lines.append([[x, view.floor_m, 0], [x, view.floor_m, view.depth_m]])
     _draw_lines(canvas, view, np.array(lines), GRID_COLOR, 1)
-    every = 2 if view.depth_m > 0.65 else 1
-    ticks = np.arange(0, view.depth_m + 1e-6, GRID_STEP_M * every)
+    every = 2 if view.depth_m > 6.5 * view.step_m else 1
+    ticks = np.arange(0, view.depth_m + 1e-6, view.step_m * every)
     edge = np.stack([np.full_like(ticks, view.half_width_m), np.full_like(ticks, view.floor_m), ticks], axis=1)
     for tick, (u, v) in zip(ticks, view.project(edge), strict=True):
         draw_text(canvas, f"{tick:.1f}", (u + 6, v + 10), TEXT_COLOR, 11)

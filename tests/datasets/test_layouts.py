@@ -138,8 +138,11 @@ def test_entries_that_cannot_be_used_are_named(change, message, tmp_path, shown)
     assert "annotations.json: entry 1" in str(error.value)
 
 
-def test_photographs_that_do_not_fit_are_named(tmp_path, shown):
-    write_keypoints(tmp_path, shown[:2], [{"points": [[9999, 9999], [1, 1], [2, 2]] * 7}, {"mask": True}])
+def test_photographs_that_do_not_fit_are_named(tmp_path, shown, template):
+    trimesh.Trimesh(1000 * shown[2].vertices, template.faces[0], process=False).export(tmp_path / "millimetres.ply")
+    large = {"xyz": shown[2].joints.tolist(), "mesh": "millimetres.ply"}
+    entries = [{"points": [[9999, 9999], [1, 1], [2, 2]] * 7}, {"mask": True}, large, {"points": [[5, 5]] * 21}]
+    write_keypoints(tmp_path, shown, entries)
     (tmp_path / "day_1/mask.png").write_bytes((tmp_path / "day_0/photo.jpg").read_bytes())
     cv2.imwrite(str(tmp_path / "day_1/mask.png"), np.zeros((10, 10), np.uint8))
     data = KeypointFiles(tmp_path, 750)
@@ -147,6 +150,10 @@ def test_photographs_that_do_not_fit_are_named(tmp_path, shown):
         data.read(0)
     with pytest.raises(InputError, match="mask.png: expected a mask of 300 x 260 px"):
         data.read(1)
+    with pytest.raises(InputError, match="millimetres.ply: more than 1 m"):
+        data.read(2)
+    with pytest.raises(InputError, match="entry 3: 21 points at one place"):
+        data.read(3)
 
 
 def test_damaged_annotations_are_named(tmp_path, shown):
@@ -159,8 +166,14 @@ def test_damaged_annotations_are_named(tmp_path, shown):
     path.write_bytes(pickle.dumps({0: numbers}))
     with pytest.raises(InputError, match="entry 0 is not finite"):
         RHDFiles(tmp_path, 750)
+    path.write_bytes(pickle.dumps({0: numbers | {"xyz": np.full((42, 3), "a")}}))
+    with pytest.raises(InputError, match="entry 0: expected numbers"):
+        RHDFiles(tmp_path, 750)
     write_ho3d(tmp_path, shown, ".jpg")
     path = tmp_path / "train/ABF10/meta/0000.pkl"
+    path.write_bytes(pickle.dumps({"camMat": np.full((3, 3), np.nan), "handJoints3D": np.ones((21, 3))}))
+    with pytest.raises(InputError, match="0000.pkl: entry 0 is no camera"):
+        HO3DFiles(tmp_path, 750)
     path.write_bytes(pickle.dumps({"camMat": np.eye(3), "handJoints3D": np.zeros((21, 3))}))
     with pytest.raises(InputError, match="0000.pkl: handJoints3D"):
         HO3DFiles(tmp_path, 750)

@@ -70,7 +70,7 @@ def test_images_of_different_size_are_refused(folder, template, tmp_path):
 @pytest.mark.parametrize("name", ["cmr_g", "cmr_mobile"])
 def test_a_step_on_all_of_them(name, folder, template):
     arguments = ["--dataset", "FreiHAND:1", "Keypoints:1", "--data_dir", str(folder), "--size", "64", "--cache", "none"]
-    data = training_data(parse_options(arguments), template.num_vertices[0], 0.2)
+    data = training_data(parse_options(arguments), template.num_vertices[0], 0.2, upright=False)
     torch.manual_seed(0)
     model = build_model(name, "ResNet18", template, out_channels=SMALL_WIDTHS).train()
     optimizer = torch.optim.Adam(model.parameters(), 1e-3)

@@ -22,6 +22,7 @@ from utils.template import ROOT
 BROWSER = shutil.which("chromium")
 VIEWER = ROOT / "handmesh/viewer"
 NASTY = """a<b>&"'</script><!-- #?%41 é"""
+PICTURE = f"{NASTY}.jpg"
 SCRIPTS = ROOT / "handmesh/data/viewer.js"
 FLAGS = ["--headless", "--no-sandbox", "--disable-quic", "--no-first-run", "--disable-background-networking"]
 FLAGS += ["--disable-component-update", "--disable-sync", "--use-gl=angle", "--use-angle=swiftshader"]
@@ -87,15 +88,24 @@ def test_the_viewer_is_in_the_page_once(tmp_path):
 
 
 def test_names_may_hold_anything(tmp_path):
-    entry = replace(VIEW, name=NASTY, files=(NASTY, NASTY), rows=((NASTY,) * 5,), warning=NASTY, picture=NASTY)
+    entry = replace(VIEW, name=NASTY, files=(PICTURE, NASTY), rows=((NASTY,) * 5,), warning=NASTY, picture=PICTURE)
     _, page = written(tmp_path, [entry], NASTY)
     _, plain = written(tmp_path, [VIEW])
     assert [tag for tag, _ in page.tags] == [tag for tag, _ in plain.tags]
     assert "".join(page.words).count(NASTY) == 1 + 1 + 1 + 1 + 5 + 1  # title, headings, warning, row, link
     view = page.all("div", **{"class": "view"})[0]
-    for link in (*(link["href"] for link in page.all("a")), page.all("img")[0]["src"], view["data-picture"]):
-        assert unquote_to_bytes(link).decode() == NASTY
+    plot, other = (link["href"] for link in page.all("a"))
+    assert unquote_to_bytes(other).decode() == NASTY
+    assert plot == page.all("img")[0]["src"] == view["data-picture"]
+    assert unquote_to_bytes(plot).decode() == PICTURE
+    for link in (plot, other):
         assert not set(link) & set("<>\"'#?: ")
+
+
+def test_files_without_a_picture_are_links(tmp_path):
+    _, page = written(tmp_path, [replace(VIEW, files=("hand.json", "hand.glb"))])
+    assert not page.all("img")
+    assert [link["href"] for link in page.all("a")] == ["hand.json", "hand.glb"]
 
 
 @pytest.mark.skipif(os.name == "nt", reason="names are Unicode there")

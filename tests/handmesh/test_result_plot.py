@@ -70,7 +70,7 @@ def test_both_hands_are_lit_from_outside(template):
     assert np.linalg.norm(outward - outward.mean(0)) > np.linalg.norm(template.vertices - template.vertices.mean(0))
 
 
-@pytest.mark.parametrize("depth", [0.3, 0.7, 2.0])
+@pytest.mark.parametrize("depth", [0.3, 0.7, 2.0, 6.0])
 def test_the_scene_holds_camera_and_hand(depth, template):
     points = template.vertices + np.array([0.05, -0.05, depth])
     view, close_up = frame_scene(points, 300), frame_close_up(points, 300)

@@ -1,6 +1,7 @@
 """Videos as a user has them: hands keep their number, a hidden hand is bridged, and poses do not shake."""
 
 from dataclasses import replace
+from fractions import Fraction
 from itertools import pairwise
 
 import cv2
@@ -288,6 +289,45 @@ def test_a_hand_that_came_near_fast_is_bridged_before_the_camera(find):
     assert all(hand.bridged for (hand,) in frames[2:])
     for hands in (frames, whole_tracks(frames)):
         assert all(hand.joints_m[0, 2] > 0.5 * frames[1][0].joints_m[0, 2] for (hand,) in hands)
+
+
+def test_frames_without_ascending_times_are_kept(tmp_path):
+    import av
+
+    path = tmp_path / "clip.avi"  # which has no times of its own, beside frames that refer to later ones
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("libx264", rate=RATE_HZ, options={"bf": "3"})
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
+        for number in range(12):
+            image = np.full((48, 64, 3), 20 * number, np.uint8)
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(image, format="rgb24")))
+        container.mux(stream.encode())
+    frames = list(VideoFile(path))
+    assert len(frames) == 12
+    assert (np.diff([one.time_s for one in frames]) > 0).all()
+    assert (np.diff([one.image.mean() for one in frames]) > 0).all()
+
+
+def test_pixels_become_square(tmp_path):
+    import av
+
+    with av.open(str(tmp_path / "clip.mp4"), "w") as container:
+        stream = container.add_stream("libx264", rate=RATE_HZ)
+        stream.width, stream.height, stream.pix_fmt = 144, 108, "yuv420p"
+        stream.codec_context.sample_aspect_ratio = Fraction(4, 3)
+        image = np.zeros((108, 144, 3), np.uint8)
+        container.mux(stream.encode(av.VideoFrame.from_ndarray(image, format="rgb24")))
+        container.mux(stream.encode())
+    assert next(iter(VideoFile(tmp_path / "clip.mp4"))).image.shape == (108, 192, 3)
+
+
+def test_intrinsics_beside_a_clip_are_taken(find, tmp_path):
+    writer = VideoWriter(tmp_path / "clip.mp4")
+    writer.write(frame(0), 0.0)
+    writer.close()
+    (tmp_path / "clip_K.json").write_text("[[500, 0, 320], [0, 500, 150], [0, 0, 1]]")
+    ((_, hands),) = handmesh.track(tmp_path / "clip.mp4", find)
+    assert {hand.camera.source for hand in hands} == {"file"}
 
 
 def test_a_length_that_is_not_a_hands_is_refused(find):

@@ -57,6 +57,7 @@ def test_training_runs_in_bf16(rendered_freihand, tmp_path, model):
     command = [sys.executable, str(ROOT / "run.py"), "--phase", "train", "--device", "cuda", "--precision", "bf16"]
     command += ["--model", model, "--data_dir", str(rendered_freihand), "--out_dir", str(tmp_path)]
     command += ["--batch_size", "4", "--max_steps", "3", "--imagenet", "none", "--workers", "2"]
+    command += ["--img_mean", "0", "--img_std", "1"]
     command += ["--cache", str(tmp_path / "cache"), "--out_channels", "8", "8", "16", "16"]
     said = subprocess.run(command, capture_output=True, text=True, check=False)
     assert said.returncode == 0, said.stderr

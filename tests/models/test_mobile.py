@@ -13,7 +13,6 @@ from datasets.freihand import FreiHANDTraining
 from handmesh.images import read_image
 from handmesh.runtime import DATA
 from models import build_model
-from models.hand_trunk import TRUNK_SIZE_PX
 from models.mobile import mean_position
 from tests.conftest import SMALL_WIDTHS
 from utils.template import ROOT
@@ -32,7 +31,7 @@ def test_trunk_has_the_pooled_features_of_the_published_network(mobile):
     published.graph.output.append(onnx.helper.make_empty_tensor_value_info(POOLED))
     session = onnxruntime.InferenceSession(published.SerializeToString(), providers=["CPUExecutionProvider"])
     for name in ("back", "palm", "pointing"):
-        image = cv2.resize(read_image(ROOT / f"images/{name}_img.jpg"), (TRUNK_SIZE_PX, TRUNK_SIZE_PX))
+        image = cv2.resize(read_image(ROOT / f"images/{name}_img.jpg"), (224, 224))
         image = image[None].astype(np.float32) / 255
         (expected,) = session.run([POOLED], {"image": image})
         with torch.inference_mode():

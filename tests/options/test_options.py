@@ -108,6 +108,10 @@ def test_values_are_typed():
         (["--phase", "synth", "--resume", "last"], "--phase synth does not use it"),
         (["--phase", "demo", "--stream", "3"], "--phase train"),
         (["--phase", "train", "--stream", "3", "--data_dir", "x"], "leave one of them out"),
+        (["--phase", "train", "--stream", "3", "--dataset", "RHD"], "--dataset: this run generates"),
+        (["--phase", "train", "--model", "cmr_mobile"], "--img_mean 0 --img_std 1"),
+        (["--phase", "train", "--model", "cmr_mobile", "--att", "true"], "--att is for the paper's networks"),
+        (["--phase", "train", "--trunk_steps", "5"], "cmr_g has none"),
         (["--phase", "train", "--hand", "left"], "with --stream"),
         (["--phase", "train", "--stream", "3", "--makers", "4"], "with --cache"),
         (["--phase", "eval", "--skins", "x"], "--phase synth"),
@@ -172,10 +176,11 @@ def resumed(stored, *arguments, phase="train", continued=True):
 
 
 def test_command_line_comes_before_checkpoint_before_default():
-    stored = {"lr": 3e-4, "epochs": 5, "size": 64, "max_steps": 7, "seq_length": [9, 9, 9, 9]}
+    stored = {"lr": 3e-4, "epochs": 5, "size": 64, "max_steps": 7, "save_steps": 9, "seq_length": [9, 9, 9, 9]}
     options = resumed(stored, "--lr", "1e-5")
     assert (options.lr, options.epochs, options.size, options.weight_decay) == (1e-5, 5, 64, 0)
-    assert options.max_steps is None  # belongs to a call
+    assert options.max_steps == 7  # the cosine schedule ends there
+    assert options.save_steps == 1000  # belongs to a call
     assert options.seq_length == (9, 9, 9, 9)
     assert resumed(stored, continued=False).epochs == 5  # trained on as it was, from the first step
     options = resumed(stored, "--weights_only", continued=False)

@@ -117,7 +117,6 @@ export async function openCamera(): Promise<OpenedVideo> {
   }
   const [track] = stream.getTracks();
   const video = Object.assign(document.createElement("video"), { srcObject: stream, muted: true, playsInline: true });
-  const ended = new Promise<void>((resolve) => track.addEventListener("ended", () => resolve()));
   const close = (): void => {
     track.stop();
     track.dispatchEvent(new Event("ended")); // stopping says nothing by itself
@@ -130,7 +129,10 @@ export async function openCamera(): Promise<OpenedVideo> {
   }
   async function* frames(): AsyncGenerator<Frame, void> {
     while (track.readyState === "live") {
-      await Promise.race([ended, new Promise((resolve) => video.requestVideoFrameCallback(resolve))]);
+      await new Promise<void>((resolve) => {
+        track.onended = () => resolve();
+        video.requestVideoFrameCallback(() => resolve());
+      });
       if (track.readyState === "live") yield { bitmap: await createImageBitmap(video), time_s: performance.now() / 1000 };
     }
   }
