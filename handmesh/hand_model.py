@@ -58,19 +58,12 @@ class Bones:
 
     Attributes:
         rotations: (N, B, 3, 3) and offsets (N, B, 3), from the rest pose.
-        rest_joints: (N, B, 3), where each begins at rest.
         axes: (N, B, 3, 3), unit axes of flexion, abduction and twist as the pose turns them, in the rows.
     """
 
     rotations: np.ndarray
     offsets: np.ndarray
-    rest_joints: np.ndarray
     axes: np.ndarray
-
-    @property
-    def origins(self) -> np.ndarray:
-        """Where each bone begins (N, B, 3)."""
-        return np.einsum("nbij,nbj->nbi", self.rotations, self.rest_joints) + self.offsets
 
 
 @dataclass(frozen=True)
@@ -184,15 +177,14 @@ class HandModel:
         axes[:, :, ABDUCTION] = self.axes[:, ABDUCTION]
         axes[:, :, FLEXION] = (outer @ self.axes[:, FLEXION, :, None])[..., 0]
         axes[:, :, TWIST] = (middle @ self.axes[:, TWIST, :, None])[..., 0]
-        return Bones(rotations, offsets, rest, axes @ above.swapaxes(2, 3))
+        return Bones(rotations, offsets, axes @ above.swapaxes(2, 3))
 
-    def pose(self, posture: Posture) -> tuple[np.ndarray, np.ndarray]:
-        """Vertices (N, V, 3) and origins of the bones (N, B, 3), linear blend skinning."""
+    def pose(self, posture: Posture) -> np.ndarray:
+        """Vertices (N, V, 3), linear blend skinning."""
         bones = self.bones(posture)
         rest, _ = self.rest(posture.shape)
         blended = np.einsum("vb,nbij->nvij", self.weights, bones.rotations, optimize=True)
-        vertices = np.einsum("nvij,nvj->nvi", blended, rest) + self.weights @ bones.offsets
-        return vertices, bones.origins
+        return np.einsum("nvij,nvj->nvi", blended, rest) + self.weights @ bones.offsets
 
     def points(self, posture: Posture) -> tuple[np.ndarray, np.ndarray]:
         """The points of `mixture` (N, P, 3) in the palm's frame, and their derivatives (N, D + S, P, 3) with angles and

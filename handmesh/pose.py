@@ -71,7 +71,7 @@ class FittedHands:
     @cached_property
     def vertices_m(self) -> np.ndarray:
         """The meshes (N, V, 3)."""
-        turned = self.model.pose(self.posture)[0] @ self.rotation.swapaxes(1, 2)
+        turned = self.model.pose(self.posture) @ self.rotation.swapaxes(1, 2)
         return self.size[:, None, None] * turned + self.translation_m[:, None]
 
 
@@ -272,7 +272,7 @@ class HandPose:
     @cached_property
     def vertices_m(self) -> np.ndarray:
         """The mesh (V, 3) of this hand, camera space."""
-        return self._placed(load_hand_model().pose(self._posture)[0][0])
+        return self._placed(load_hand_model().pose(self._posture)[0])
 
     @cached_property
     def joints_m(self) -> np.ndarray:

@@ -148,7 +148,9 @@ def test_bvh_is_read_back_with_the_bones_where_they_were(rows):
         )  # fmt: skip
         posture = Posture(pose.angles[None].astype(float), pose.shape[None].astype(float))
         mirror = np.diag([-1.0, 1, 1]) if side == "left" else np.eye(3)
-        origins = row["size"] * model.bones(posture).origins[0] @ mirror @ pose.wrist_rotation.T + pose.wrist_position_m
+        bones, (_, rest) = model.bones(posture), model.rest(posture.shape)
+        begin = np.einsum("bij,bj->bi", bones.rotations[0], rest[0]) + bones.offsets[0]
+        origins = row["size"] * begin @ mirror @ pose.wrist_rotation.T + pose.wrist_position_m
         found = np.array([world[name][:3, 3] for name in BONES])
         np.testing.assert_allclose(found / 100 * [1, -1, -1], origins, atol=1e-4)
 

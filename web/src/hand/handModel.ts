@@ -137,8 +137,8 @@ export class HandModel {
     return bones.sort((one, other) => other.weight - one.weight);
   }
 
-  /** Vertices (V, 3) and origins of the bones (B, 3), linear blend skinning. */
-  pose(posture: Posture): { vertices: Float64Array; origins: Float64Array } {
+  /** Vertices (V, 3), linear blend skinning. */
+  pose(posture: Posture): Float64Array {
     const bones = this.bones(posture);
     const offsets = bones.shifts.map((shift) => shaped(shift, posture.shape));
     const rest = shaped(this.vertices, posture.shape);
@@ -155,7 +155,7 @@ export class HandModel {
         vertices[at + row] += weight * (turned + offset[row]);
       }
     }
-    return { vertices, origins: Float64Array.from(bones.origins.flatMap((origin) => [...origin])) };
+    return vertices;
   }
 
   /** Rotations (B, 3, 3) of the bones from the rest pose, in the palm's frame. */

@@ -48,7 +48,7 @@ export class HandPose {
   get vertices_m(): Float64Array {
     if (this.ownVertices_m === null) {
       const { size, wristRotation, wristPosition_m } = this.numbers;
-      const own = this.mirroredPoints(this.model.pose(this.posture).vertices);
+      const own = this.mirroredPoints(this.model.pose(this.posture));
       this.ownVertices_m = transformPoints(wristRotation, own, size, wristPosition_m);
     }
     return this.ownVertices_m;
