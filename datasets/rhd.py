@@ -6,6 +6,7 @@ import cv2
 import numpy as np
 
 from datasets.augmentation import HandSample
+from datasets.freihand_rows import check_cameras
 from datasets.square import square_sample
 from handmesh.errors import InputError
 from handmesh.images import read_image
@@ -48,6 +49,7 @@ class RHDFiles:
                 raise InputError(f"{path}: entry {number}: expected numbers ({error})") from error
             if not all(np.isfinite(array).all() for array in arrays.values()):
                 raise InputError(f"{path}: entry {number} is not finite")
+            check_cameras(path, arrays["K"][None])
             self.annotations[number] = arrays
         self.hands = [
             (number, hand)

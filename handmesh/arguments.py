@@ -32,10 +32,10 @@ def as_boxes(boxes: Any, height: int, width: int) -> np.ndarray:
     """Boxes (N, 4) of hands in a picture of this size: left, top, right, bottom in pixels. Raises InputError."""
     expected = "boxes: expected [[left, top, right, bottom], ...] in pixels"
     try:
-        found = np.array(boxes, np.float64).reshape(len(boxes), 4)
+        found = np.array(boxes, np.float64) if len(boxes) else np.empty((0, 4))
     except (TypeError, ValueError):
         found = None
-    if found is None or not np.isfinite(found).all():
+    if found is None or found.ndim != 2 or found.shape[1] != 4 or not np.isfinite(found).all():
         raise InputError(f"{expected}, got {boxes!r}")
     for left, top, right, bottom in found:
         if not (left < right and top < bottom and right > 0 and bottom > 0 and left < width and top < height):

@@ -11,7 +11,7 @@ from tqdm import tqdm
 
 from handmesh.camera import DEFAULT_FOV_DEGREES, FROM_FOV, find_camera
 from handmesh.errors import InputError
-from handmesh.files import printable, read_json
+from handmesh.files import printable, read_json, remove_leftovers
 from handmesh.finder import HandFinder
 from handmesh.gallery import GalleryEntry, write_gallery
 from handmesh.glb import glb_bytes
@@ -72,6 +72,7 @@ def run(find: HandFinder, sources: Sequence[Path], results: Path, settings: Demo
     unknown = sorted(set(settings.boxes) - {entry.path.name for entry in entries})
     if unknown:
         raise InputError(f"boxes of {unknown[0]}: there is no such image")
+    remove_leftovers(results)
     pages, skipped = [], []
     started = time.perf_counter()
     for entry in tqdm(entries, unit="image", dynamic_ncols=True):
@@ -96,7 +97,7 @@ def run(find: HandFinder, sources: Sequence[Path], results: Path, settings: Demo
     return 1 if skipped else 0
 
 
-def named_error(error: Exception, source: Path | int) -> str:
+def named_error(error: Exception, source: Path | str) -> str:
     """What is wrong with a picture or a video, beginning with what it is about."""
     message = str(error) if isinstance(error, InputError) else repr(error)
     return message if str(source) in message else f"{source}: {message}"

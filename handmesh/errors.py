@@ -1,5 +1,6 @@
 """The error that is meant for the person at the keyboard."""
 
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -17,4 +18,5 @@ def without_traceback() -> Iterator[None]:
     try:
         yield
     except InputError as error:
-        raise SystemExit(f"error: {error}") from None
+        print(f"error: {error}", file=sys.stderr)
+        raise SystemExit(2) from None

@@ -8,14 +8,17 @@ import os
 import re
 import shutil
 import tempfile
+import time
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any
 
 import numpy as np
 
 from handmesh.errors import InputError
+
+OLD_SECONDS = 3600.0  # what a writer is still busy with changes more often
 
 
 @contextmanager
@@ -58,10 +61,18 @@ def atomic_write(path: str | Path, mode: str = "wb") -> Iterator[IO]:
 
 
 def remove_leftovers(path: Path) -> None:
-    """Remove what killed writers of `path` left behind: of a file, or of all files of a folder."""
-    leftovers = path.glob(".*.tmp") if path.is_dir() else path.parent.glob(f".{glob.escape(path.name)}.*.tmp")
-    for leftover in leftovers:
-        shutil.rmtree(leftover, ignore_errors=True)
+    """Remove what killed writers of `path` left behind: of a file; or of all files of a folder, as far as it is old and
+    nobody writes there any more."""
+    if not path.is_dir():
+        for leftover in path.parent.glob(f".{glob.escape(path.name)}.*.tmp"):
+            shutil.rmtree(leftover, ignore_errors=True)
+        return
+    for leftover in path.glob(".*.tmp/"):
+        with suppress(OSError):  # another process may be about to remove it
+            inside = list(leftover.iterdir())
+            newest = max(one.stat().st_mtime for one in (leftover, *inside))
+            if time.time() - newest > OLD_SECONDS and all(leftover.name.startswith(f".{one.name}.") for one in inside):
+                shutil.rmtree(leftover)
 
 
 def remove_matching(folder: Path, pattern: str) -> None:

@@ -81,11 +81,14 @@ def _from_pillow(picture: Any, source: str) -> np.ndarray:
 
     try:
         upright = ImageOps.exif_transpose(picture)
-        if upright.mode.startswith(("I", "F")):  # Pillow would clip these to what 8 bits hold
-            return as_image(np.asarray(upright), source)
-        return np.array(upright.convert("RGB"))
-    except OSError as error:
+        pixels = np.asarray(upright)
+    except (OSError, SyntaxError, ValueError) as error:  # what Pillow raises for broken files
         raise InputError(f"{source}: cannot be read as an image ({error})") from error
+    if not upright.mode.startswith(("I", "F")):
+        return np.array(upright.convert("RGB"))
+    if upright.mode == "I" and pixels.min() >= 0 and pixels.max() < 1 << 16:
+        pixels = pixels.astype(np.uint8 if pixels.max() < 1 << 8 else np.uint16)
+    return as_image(pixels, source)  # Pillow would clip to what 8 bits hold
 
 
 def _read_with_pillow(path: Path) -> np.ndarray:

@@ -91,9 +91,13 @@ class VideoFile:
                 except self._av.error.FFmpegError:
                     continue
                 for frame in frames:
-                    own, after = frame.time, 0.0 if last is None else last + step
-                    last = own if own is not None and (last is None or own > last) else after
-                    first = last if first is None else first
+                    own = frame.time
+                    if last is None:
+                        first = last = 0.0 if own is None else own
+                    elif own is None or own <= last:
+                        last += step
+                    else:
+                        last, step = own, min(step, own - last)
                     image = frame.to_ndarray(format="rgb24")
                     if aspect != 1:
                         size = (max(1, round(image.shape[1] * aspect)), image.shape[0])

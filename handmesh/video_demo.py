@@ -16,7 +16,7 @@ from tqdm import tqdm
 from handmesh.camera import FROM_FILE, FROM_FOV, Camera, find_camera, from_fov
 from handmesh.demo import DemoSettings, named_error
 from handmesh.errors import InputError
-from handmesh.files import printable
+from handmesh.files import printable, remove_leftovers
 from handmesh.finder import HandFinder
 from handmesh.intrinsics import read_intrinsics
 from handmesh.tracking import TrackedHand, Tracker, whole_tracks
@@ -52,6 +52,7 @@ def run_videos(
         raise InputError(f"{settings.K}: no such file; expected intrinsics")
     skipped: list[str] = []
     used = set(taken)
+    remove_leftovers(results)
     for source in sources:
         name = _unused(f"camera_{source}" if isinstance(source, int) else source.stem, used)
         try:
@@ -59,7 +60,7 @@ def run_videos(
             length, hands = _process(frames, name, find, results, settings, smooth)
             print(printable(f"{name}: {length} frames, {hands} hands; results in {results}"))
         except Exception as error:  # whatever is wrong with one video, the others are done
-            skipped.append(named_error(error, source))
+            skipped.append(named_error(error, f"camera {source}" if isinstance(source, int) else source))
     for message in skipped:
         print(printable(f"skipped: {message}"), file=sys.stderr)
     return 1 if skipped else 0

@@ -16,7 +16,7 @@ from handmesh.bvh import bvh_text
 from handmesh.drawing.angles import plot_angles
 from handmesh.drawing.photo import draw_overlay
 from handmesh.errors import InputError
-from handmesh.files import atomic_write, remove_leftovers, remove_matching, replaced
+from handmesh.files import atomic_write, remove_matching, replaced
 from handmesh.hand import RIGHT
 from handmesh.hand_model import load_hand_model
 from handmesh.joints import JOINT_NAMES, NUM_JOINTS
@@ -67,10 +67,8 @@ class VideoResults:
 
     def __enter__(self) -> "VideoResults":
         self._stack = ExitStack()
-        remove_leftovers(self._file("overlay.mp4"))
-        overlay = self._stack.enter_context(replaced(self._file("overlay.mp4")))
-        self._rows = self._stack.enter_context(tempfile.TemporaryFile(dir=overlay.parent))
-        self._video = VideoWriter(overlay)
+        self._video = VideoWriter(self._stack.enter_context(replaced(self._file("overlay.mp4"))))
+        self._rows = self._stack.enter_context(tempfile.TemporaryFile(dir=self.path.parent))
         self._stack.callback(self._video.close)
         return self
 

@@ -122,7 +122,7 @@ def check_rules(options: Options) -> None:
                 paper in given and options.model == "cmr_mobile",
                 f"--{paper} is for the paper's networks, and cmr_mobile has its own: leave it out",
             )
-            for paper in ("backbone", "att")
+            for paper in ("backbone", "att", "pos_aug")
         ),
         *(
             (
@@ -132,8 +132,11 @@ def check_rules(options: Options) -> None:
             for trunk in ("trunk_lr", "trunk_steps")
         ),
         (
-            phase == TRAIN and options.model == "cmr_mobile" and (options.img_mean, options.img_std) != (0, 1),
-            "cmr_mobile starts from a trunk that takes colours from 0 to 1: add --img_mean 0 --img_std 1",
+            phase == TRAIN
+            and options.model == "cmr_mobile"
+            and options.resume is None
+            and (options.img_mean, options.img_std) != (0, 1),
+            "cmr_mobile takes colours from 0 to 1: add --img_mean 0 --img_std 1",
         ),
         (options.hand_px[0] > options.hand_px[1], "--hand_px: expected the smaller size first"),
         *(

@@ -247,7 +247,9 @@ class Options:
     )
     epochs: int = _training(38, "passes over the training images", limits=(1, math.inf))
     max_steps: int | None = _training(
-        None, "stop after this many optimiser steps in all (default: no limit)", limits=(1, math.inf)
+        None,
+        "stop after this many optimiser steps in all (default: the checkpoint's, else no limit)",
+        limits=(1, math.inf),
     )
     lr: float = _training(1e-4, "learning rate of Adam", limits=(0, 1e30))
     schedule: str = _training(

@@ -1,5 +1,6 @@
 """The synth phase with `clips`: videos of moving hands with the truth in every frame."""
 
+from contextlib import nullcontext
 from functools import cache, partial
 from pathlib import Path
 
@@ -37,15 +38,13 @@ def synthesize_clips(options: Options) -> None:
     missing = [index for index in range(options.clips) if not _truth(folder, index).is_file()]
     make = partial(write_clip, folder, generator_settings(options))
     workers = min(options.workers, len(missing))
-    with tqdm(total=options.clips, initial=options.clips - len(missing), unit="clip", dynamic_ncols=True) as bar:
-        if workers == 0:
-            for index in missing:
-                make(index)
-                bar.update()
-        else:
-            with maker_processes(workers, start_maker) as pool:
-                for _ in pool.map(make, missing):
-                    bar.update()
+    processes = maker_processes(workers, start_maker) if workers else nullcontext()
+    with (
+        processes as pool,
+        tqdm(total=options.clips, initial=options.clips - len(missing), unit="clip", dynamic_ncols=True) as bar,
+    ):
+        for _ in map(make, missing) if pool is None else pool.map(make, missing):
+            bar.update()
     print(f"{options.clips} clips in {folder}")
 
 

@@ -73,7 +73,8 @@ class Trainer:
         """
         options = self.options
         if self.step >= self.last_step:
-            self.log.info("nothing to do: step %d of %d is done", self.step, self.last_step)
+            limit = " (--max_steps)" if self.last_step == options.max_steps else ""
+            self.log.info("nothing to do: step %d of %d%s is done", self.step, self.last_step, limit)
             return
         self.log.info(
             "%s, %d samples, step %d to %d (%d a epoch), %s, %d process(es)",

@@ -54,11 +54,11 @@ def measure(find: HandFinder, crops: list[Crop], offsets: np.ndarray) -> None:
         K = assumed_intrinsics(*image.shape[:2])
         hands = find(image, K)
         if not hands:
-            lost.append(crop.path.name)
+            lost.append(str(crop.path))
             continue
         hand = min(hands, key=lambda one: np.linalg.norm(one.joints_px - taught.landmarks_px))
         if (hand.side == "right") != (taught.right > 0.5):
-            other_side.append(f"{crop.path.name} {hand.side_probability:.2f}")
+            other_side.append(f"{crop.path} {hand.side_probability:.2f}")
         wanted = as_our_joints(taught.landmarks_px[None], offsets, hand.joints_m[None], K[None])[0]
         size = np.ptp(taught.landmarks_px, axis=0).max()
         distances.append(np.linalg.norm(hand.joints_px - wanted, axis=1).mean() / size)

@@ -68,8 +68,11 @@ def test_unusable_data_is_an_error(data, template):
     for file, image in images.items():
         cv2.imwrite(str(file), image)
     assert len(cache(data, template)) == 16
+    before = written(data)
     with pytest.raises(InputError, match="template of 778"):
         CachedHands(data.parent / "cache", data, 778)
+    cache(data, template)
+    assert written(data) == before
     (data / "training_K.json").write_text(json.dumps([[1, 2], [3]]))
     with pytest.raises(InputError, match="training_K"):
         cache(data, template)

@@ -5,7 +5,7 @@ import os
 import pytest
 
 from handmesh.errors import InputError
-from handmesh.files import atomic_write, read_json, write_json
+from handmesh.files import atomic_write, read_json, remove_leftovers, write_json
 
 
 def test_a_file_appears_only_when_it_is_complete(tmp_path):
@@ -42,3 +42,14 @@ def test_unreadable_json_is_named(content, message, tmp_path):
     with pytest.raises(InputError, match=message) as error:
         read_json(tmp_path / "a.json", "a list of hands")
     assert "a list of hands" in str(error.value)
+
+
+def test_old_leftovers_of_a_folder_go_and_nothing_else(tmp_path):
+    for name, inside in ((".a.json.x1.tmp", "a.json"), (".b.json.x2.tmp", "b.json"), (".other.tmp", "state")):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / inside).touch()
+        if not name.startswith(".b"):  # which is being written
+            for path in (tmp_path / name / inside, tmp_path / name):
+                os.utime(path, (0, 0))
+    remove_leftovers(tmp_path)
+    assert {path.name for path in tmp_path.iterdir()} == {".b.json.x2.tmp", ".other.tmp"}

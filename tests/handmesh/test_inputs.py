@@ -114,6 +114,7 @@ def test_what_is_no_picture_is_refused_by_name(find, picture):
         {"boxes": [[5, 5, 5, 9]]},
         {"boxes": [[1, 2, 3]]},
         {"boxes": [[10, 20], [100, 200]]},
+        {"boxes": [[[10, 20], [100, 200]]]},
         {"boxes": "all"},
         {"boxes": [[1e9, 0, 2e9, 5]]},
         {"K": np.zeros((3, 3))},
@@ -221,8 +222,9 @@ def test_a_picture_named_by_its_path_has_the_intrinsics_beside_it(find, tmp_path
     assert only(find(tmp_path / "hand.jpg")).camera.source == "file"
 
 
-def test_a_pillow_image_cut_short_is_refused(find, tmp_path):
+def test_pillow_images_of_large_numbers_are_read_and_broken_ones_refused(find, tmp_path):
     (tmp_path / "cut.jpg").write_bytes(PALM.read_bytes()[:2000])
+    assert len(find(Image.open(PALM).convert("L").convert("I"))) == 1
     with Image.open(tmp_path / "cut.jpg") as cut, pytest.raises(handmesh.InputError, match="cannot be read"):
         find(cut)
 
@@ -245,6 +247,7 @@ def test_every_file_of_a_folder_is_an_image_or_named(tmp_path):
         "a_K.json",
         "K.json",
         "a_plot.jpg",
+        *("b_angles.png", "b_angles.csv", "b_hands.npz", "b_overlay.mp4", "b_right_1.bvh"),
     ):
         (tmp_path / name).touch()
     entries, others = find_images([tmp_path])

@@ -49,7 +49,7 @@ def test_the_same_seed_gives_the_same_clip(generator, frames):
 
 
 def test_clips_are_written_with_their_truth(tmp_path):
-    arguments = ["--phase", "synth", "--clips", "1", "--data_dir", str(tmp_path), "--workers", "1"]
+    arguments = ["--phase", "synth", "--clips", "1", "--data_dir", str(tmp_path), "--workers", "0"]
     assert program.main(arguments) == 0
     video = VideoFile(tmp_path / "clips/00000.mp4")
     with np.load(tmp_path / "clips/00000_truth.npz") as truth:
@@ -61,3 +61,6 @@ def test_clips_are_written_with_their_truth(tmp_path):
     assert program.main(arguments) == 0
     assert (tmp_path / "clips/00000.mp4").stat().st_mtime_ns == written
     assert program.main([*arguments, "--seed", "9"]) == 2
+    mistyped = ["--skins", str(tmp_path / "absent"), "--data_dir", str(tmp_path / "new")]
+    assert program.main([*arguments, *mistyped]) == 2
+    assert not (tmp_path / "new").exists()

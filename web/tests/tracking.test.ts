@@ -273,6 +273,13 @@ test("a hand does not jump in depth", async () => {
   expect(Math.max(...frames.map(([hand]) => hand.pose.joints_m[2]))).toBeLessThan(0.7);
 });
 
+test("a hand that came near fast is bridged before the camera", async () => {
+  const nearer: Path = (time_s) => (time_s > 0.22 ? null : [0, 0.05, time_s > 0.18 ? 0.42 : 0.6]);
+  const frames = await tracked(new Scene().with("right", nearer), 0.6);
+  expect(frames.filter(([hand]) => hand.bridged).length).toBeGreaterThan(5);
+  expect(Math.min(...frames.map(([hand]) => hand.pose.joints_m[2]))).toBeGreaterThan(0.26);
+});
+
 test.each([
   ["without a place", (hand: Hand): Hand => ({ ...hand, success: false })],
   ["that is not finite", (hand: Hand): Hand => ({ ...hand, vertices_m: hand.vertices_m.map(() => NaN) })],
