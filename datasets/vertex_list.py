@@ -40,7 +40,11 @@ def mapped_vertices(path: Path, count: int, num_vertices: int) -> np.ndarray:
 def _convert(path: Path, array_file: Path, count: int, num_vertices: int) -> None:
     array = np.lib.format.open_memmap(array_file, "w+", np.float32, (count, num_vertices, 3))
     found = 0
-    with path.open("rb") as file:
+    try:
+        source = path.open("rb")
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror})") from error
+    with source as file:
         try:
             for mesh in ijson.items(file, "item", use_float=True):
                 if found < count:
