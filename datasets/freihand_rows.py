@@ -46,10 +46,11 @@ def _expected(shape: tuple[int | None, int]) -> str:
     return f"a list of {shape[0] or 'V'} x {shape[1]} matrices"
 
 
-def check_cameras(path: Path, K: np.ndarray) -> None:
-    """Raise InputError unless these (N, 3, 3) are intrinsics of cameras."""
+def check_cameras(path: Path, K: np.ndarray, first: int = 0) -> None:
+    """Raise InputError unless these (N, 3, 3) are intrinsics of cameras; `first` is the number of the first entry."""
     usable = (K[:, 0, 0] > 0) & (K[:, 1, 1] > 0) & (K[:, 2] == [0, 0, 1]).all(axis=1)
-    _refuse(path, ~usable, "is no camera: expected focal lengths above 0, in pixels, and 0, 0, 1 in the last row")
+    expected = "expected focal lengths above 0, in pixels, and 0, 0, 1 in the last row"
+    _refuse(path, ~usable, f"is no camera: {expected}", first)
 
 
 def check_points(path: Path, points_m: np.ndarray, first: int = 0) -> None:

@@ -49,7 +49,7 @@ class RHDFiles:
                 raise InputError(f"{path}: entry {number}: expected numbers ({error})") from error
             if not all(np.isfinite(array).all() for array in arrays.values()):
                 raise InputError(f"{path}: entry {number} is not finite")
-            check_cameras(path, arrays["K"][None])
+            check_cameras(path, arrays["K"][None], number)
             self.annotations[number] = arrays
         self.hands = [
             (number, hand)

@@ -57,11 +57,11 @@ class Camera:
         return Camera(K, self.source)
 
 
-def camera_of(K: Intrinsics | Camera | None, height: int, width: int) -> Camera:
+def camera_of(K: Intrinsics | Camera | None, height: int, width: int, path: Path | None = None) -> Camera:
     """The camera of a picture of this size.
 
     Args:
-        K: see `as_intrinsics`; None takes the usual field of view.
+        K: see `as_intrinsics`; None takes what `find_camera` says of the path, or the usual field of view without one.
 
     Raises:
         InputError: it is not a camera's.
@@ -69,7 +69,7 @@ def camera_of(K: Intrinsics | Camera | None, height: int, width: int) -> Camera:
     if isinstance(K, Camera):
         return K
     if K is None:
-        return Camera(from_fov(height, width), FROM_FOV)
+        return Camera(from_fov(height, width), FROM_FOV) if path is None else find_camera(path, height, width)
     return Camera(as_intrinsics(K, height, width), GIVEN)
 
 

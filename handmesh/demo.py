@@ -19,8 +19,6 @@ from handmesh.hand import Hand
 from handmesh.image_folder import ImageEntry, find_images
 from handmesh.results import DEFAULT_RESULTS, write_results
 
-SKIPPED = "skipped"
-
 
 @dataclass(frozen=True)
 class DemoSettings:
@@ -73,15 +71,17 @@ def run(find: HandFinder, sources: Sequence[Path], results: Path, settings: Demo
     if unknown:
         raise InputError(f"boxes of {unknown[0]}: there is no such image")
     remove_leftovers(results)
-    pages, skipped = [], []
+    pages, notes, skipped = [], [], []
     started = time.perf_counter()
     for entry in tqdm(entries, unit="image", dynamic_ncols=True):
         try:
-            pages.append(process(entry, find, results, settings))
+            page = process(entry, find, results, settings)
+            notes += [f"{page.name}: {page.warning}"] if page.warning else []
         except Exception as error:  # whatever is wrong with one image, the others are done
             message = named_error(error, entry.path)
             skipped.append(message)
-            pages.append(GalleryEntry(entry.name, (), warning=f"{SKIPPED}: {message}"))
+            page = GalleryEntry(entry.name, (), warning=f"skipped: {message}")
+        pages.append(page)
     seconds = time.perf_counter() - started
     write_gallery(results / "index.html", "Hands", pages)
     count, done = sum(len(page.rows) for page in pages), len(pages) - len(skipped)
@@ -89,11 +89,10 @@ def run(find: HandFinder, sources: Sequence[Path], results: Path, settings: Demo
         f"{count} hands in {done} of {len(entries)} images, {seconds:.1f} s; "
         f"results in {printable(str(results))}, index.html shows them"
     )
-    for page in pages:
-        if page.warning and not page.warning.startswith(SKIPPED):
-            print(printable(f"{page.name}: {page.warning}"))
+    for note in notes:
+        print(printable(note))
     for message in (*others, *skipped):
-        print(printable(f"{SKIPPED}: {message}"), file=sys.stderr)
+        print(printable(f"skipped: {message}"), file=sys.stderr)
     return 1 if skipped else 0
 
 

@@ -9,7 +9,7 @@ from typing import cast
 import numpy as np
 
 from handmesh.arguments import HAND_LENGTH_M, as_boxes, as_choice, as_number, mirrored_boxes
-from handmesh.camera import Camera, Intrinsics, camera_of, find_camera
+from handmesh.camera import Camera, Intrinsics, camera_of
 from handmesh.confidence import log_odds, log_residual
 from handmesh.detector import DETECT, SAME_HAND_SHARE, FoundHand, HandDetector
 from handmesh.geometry import fit_square, to_network_input
@@ -91,8 +91,7 @@ class HandFinder:
             return [self(one, K, detect, hand, hand_length_m, mirrored, boxes) for one in several]  # type: ignore[misc]
         pixels = as_image(image)
         height, width = pixels.shape[:2]
-        named = K is None and isinstance(image, str | os.PathLike)
-        camera = find_camera(Path(image), height, width) if named else camera_of(K, height, width)
+        camera = camera_of(K, height, width, Path(image) if isinstance(image, str | os.PathLike) else None)
         hand = as_choice("hand", hand, ("auto", RIGHT, LEFT))
         detect = None if detect is None else as_choice("detect", detect, DETECT)
         if hand_length_m is not None:

@@ -15,7 +15,7 @@ from types import ModuleType
 import cv2
 import numpy as np
 
-from handmesh.camera import Camera, Intrinsics, camera_of, find_camera
+from handmesh.camera import Camera, Intrinsics, camera_of
 from handmesh.errors import InputError
 from handmesh.finder import HandFinder
 from handmesh.tracking import TrackedHand, Tracker
@@ -189,8 +189,7 @@ def track(
     """The frames of a video file or of a camera (by its number) with their hands; see `Tracker`. Mirror images come
     turned back, as their hands are. Without K that of a file is looked for, see `find_camera`."""
     frames = CameraStream(source) if isinstance(source, int) else VideoFile(source)
-    named = K is None and isinstance(frames, VideoFile)
-    camera = partial(find_camera, frames.path) if named else partial(camera_of, K)
+    camera = partial(camera_of, K, path=frames.path if isinstance(frames, VideoFile) else None)
     yield from follow(frames, Tracker(find, None, smooth, hand_length_m, mirrored), camera)
 
 

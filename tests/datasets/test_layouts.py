@@ -166,6 +166,9 @@ def test_damaged_annotations_are_named(tmp_path, shown):
     path.write_bytes(pickle.dumps({0: numbers}))
     with pytest.raises(InputError, match="entry 0 is not finite"):
         RHDFiles(tmp_path, 750)
+    path.write_bytes(pickle.dumps({7: numbers | {"K": np.zeros((3, 3)), "xyz": np.ones((42, 3))}}))
+    with pytest.raises(InputError, match="entry 7 is no camera"):
+        RHDFiles(tmp_path, 750)
     path.write_bytes(pickle.dumps({0: numbers | {"xyz": np.full((42, 3), "a")}}))
     with pytest.raises(InputError, match="entry 0: expected numbers"):
         RHDFiles(tmp_path, 750)
